@@ -1,0 +1,128 @@
+// The one HTTP client: every request of every sink, also those that a vendor's SDK builds, goes through here.
+import http from "node:http";
+import https from "node:https";
+import { type Clock, systemClock } from "./clock.ts";
+
+export interface HttpRequest {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** Absolute, http: or https:. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+}
+
+/** A complete reply: whatever the status, its body has been read. */
+export interface HttpReply {
+  readonly status: number;
+  /** Names in lower case; repeated headers joined with ", ". */
+  readonly headers: Readonly<Record<string, string>>;
+  /** UTF-8, at most {@link maxReplyBytes}; what is longer is read and thrown away. */
+  readonly body: string;
+  /** The wait that the vendor asks for with `Retry-After`, in milliseconds; absent when there is none to understand. */
+  readonly retryAfterMs?: number;
+}
+
+/**
+ * Sends one request and reads its whole reply. Redirects are replies like any other: they are not followed,
+ * since a body with customers' events must not go where a header says.
+ *
+ * @throws {TransportError} when there is no complete reply: refused, reset, aborted, malformed.
+ */
+export type HttpClient = (request: HttpRequest, signal: AbortSignal) => Promise<HttpReply>;
+
+/** No complete reply came, so nobody knows what the vendor stored. The message names host and cause, no path, no header. */
+export class TransportError extends Error {
+  readonly code = "TRANSPORT";
+  override readonly name = "TransportError";
+}
+
+/** A reply is read for its verdict, and no vendor's verdict on one request comes near this. */
+export const maxReplyBytes = 8 * 1024 * 1024;
+
+export interface HttpOptions {
+  readonly clock?: Clock;
+  /** Sockets kept open a host, default 64. Sinks bound their own concurrency below it. */
+  readonly maxSockets?: number;
+}
+
+/** An {@link HttpClient} over `node:http` and `node:https` with kept-alive sockets. `close` ends the idle ones. */
+export function createHttp(options: HttpOptions = {}): { readonly send: HttpClient; close(): void } {
+  const clock = options.clock ?? systemClock;
+  const agentOptions = { keepAlive: true, maxSockets: options.maxSockets ?? 64, scheduling: "lifo" } as const;
+  const agents = { "http:": new http.Agent(agentOptions), "https:": new https.Agent(agentOptions) };
+
+  const send: HttpClient = (request, signal) =>
+    new Promise((resolve, reject) => {
+      const url = new URL(request.url);
+      const secure = url.protocol === "https:";
+      const fail = (error: unknown) => reject(new TransportError(`${url.host}: ${describe(error, signal)}`));
+      const body = typeof request.body === "string" ? Buffer.from(request.body) : request.body;
+      const outgoing = (secure ? https : http).request(url, {
+        method: request.method,
+        headers:
+          body === undefined ? request.headers : { ...request.headers, "content-length": body.byteLength },
+        agent: secure ? agents["https:"] : agents["http:"],
+        signal,
+      });
+      outgoing.on("error", fail);
+      outgoing.on("response", (incoming) => {
+        const chunks: Buffer[] = [];
+        let bytes = 0;
+        incoming.on("data", (chunk: Buffer) => {
+          bytes += chunk.byteLength;
+          if (bytes <= maxReplyBytes) chunks.push(chunk);
+        });
+        incoming.on("error", fail);
+        incoming.on("end", () => {
+          // "end" also comes for a reply that the peer cut off; only `complete` tells them apart.
+          if (!incoming.complete) return fail(new Error("the reply was cut off"));
+          const headers: Record<string, string> = {};
+          for (const [name, value] of Object.entries(incoming.headers)) {
+            headers[name] = Array.isArray(value) ? value.join(", ") : (value ?? "");
+          }
+          resolve(
+            reply(incoming.statusCode ?? 0, headers, Buffer.concat(chunks).toString("utf8"), clock.now()),
+          );
+        });
+      });
+      outgoing.end(body);
+    });
+
+  return {
+    send,
+    close: () => {
+      agents["http:"].destroy();
+      agents["https:"].destroy();
+    },
+  };
+}
+
+/** Builds a reply, `Retry-After` understood. `now` is in milliseconds since the epoch. */
+export function reply(
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: string,
+  now: number,
+): HttpReply {
+  const retryAfterMs = parseRetryAfter(headers["retry-after"], now);
+  return { status, headers, body, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+}
+
+/**
+ * `Retry-After` is a count of seconds or an HTTP date (RFC 9110, 10.2.3). A date that has passed is no wait;
+ * anything else is as if the header were absent.
+ */
+export function parseRetryAfter(value: string | undefined, now: number): number | undefined {
+  if (value === undefined) return undefined;
+  const text = value.trim();
+  if (/^\d{1,9}(\.\d+)?$/.test(text)) return Math.ceil(Number(text) * 1000);
+  if (!/^[A-Za-z]{3,9},? /.test(text)) return undefined;
+  const date = Date.parse(text);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}
+
+function describe(error: unknown, signal: AbortSignal): string {
+  if (signal.aborted) return "no complete reply in time";
+  if (!(error instanceof Error)) return "the request failed";
+  return "code" in error && typeof error.code === "string" ? error.code : error.message;
+}

@@ -1,0 +1,12 @@
+// Ids that vendors dedupe by: the same parts give the same id, for ever and in every process.
+import { hash } from "node:crypto";
+
+/**
+ * A UUID (version 8, RFC 9562) from any strings. Parts are length-prefixed, so `("a", "bc")` and `("ab", "c")`
+ * differ. 36 characters of `[0-9a-f-]`: it fits every id field that a vendor limits.
+ */
+export function stableUuid(...parts: readonly string[]): string {
+  const hex = hash("sha256", parts.map((part) => `${part.length}:${part}`).join(""), "hex");
+  const variant = ((Number.parseInt(hex.slice(16, 17), 16) & 0x3) | 0x8).toString(16);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}

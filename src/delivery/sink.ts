@@ -1,0 +1,161 @@
+// The contract: what a sink must be. Everything in delivery/ reads against this file.
+import type { MetricEvent } from "../event.ts";
+import type { Clock } from "./clock.ts";
+import type { HttpClient, HttpReply } from "./http.ts";
+
+/**
+ * A receiving tool. An adapter knows its vendor's limits, mapping and replies, nothing else: batching,
+ * splitting, retries, rates, deadlines, dead letters and deferrals belong to the core.
+ */
+export interface Sink<P> {
+  /** Stable: it names receipts and dead letters. `[a-z0-9-]+`, not starting with `_`. */
+  readonly name: string;
+  readonly limits: Limits;
+  /** The mapping: pure, synchronous, deterministic. What it throws dead-letters that event alone. */
+  encode(event: MetricEvent): Encoded<P>;
+  /** What must share a request, such as Timestream's table. Default: everything may share one. */
+  partition?(event: MetricEvent): string;
+  /**
+   * Events of one key share one item slot of a batch: the newest `time` is sent, the others are filtered as
+   * superseded when it is delivered, wait when it waits, and get their own turn when it is rejected.
+   */
+  coalesceKey?(event: MetricEvent): string;
+  /**
+   * Sends one batch: one request to the vendor, plus what that request needs (a table, a look-up).
+   *
+   * Returns one outcome an item, in the items' order, or one verdict for all of them. An item without an
+   * outcome is unknown and is sent again with the same bytes, so ids come from the event, never from here.
+   *
+   * @throws an error made by {@link sinkUnavailable} for facts about the whole sink: a bad token, a missing
+   * feature, a spent daily quota. Anything else thrown is unknown for every item of the batch.
+   */
+  send(batch: Batch<P>, context: SendContext): Promise<readonly Outcome[] | Verdict>;
+  close?(): Promise<void>;
+}
+
+export interface Limits {
+  readonly itemsPerRequest: number;
+  /** Bytes of one request's body, before compression. */
+  readonly bytesPerRequest: number;
+  /** Bytes of one item; a larger one is rejected before it is sent. */
+  readonly bytesPerItem: number;
+  /** Bytes around the items of a request: brackets, common fields. Default 0. */
+  readonly envelopeBytes?: number;
+  /** Requests under way at once. */
+  readonly concurrency: number;
+  /** Requests started a second, on average. Default: no limit. */
+  readonly requestsPerSecond?: number;
+  /** How long one `send` may take. Default 30 s. */
+  readonly timeoutMs?: number;
+}
+
+export type Encoded<P> =
+  /** `bytes`: the item's share of the request body, its separator included. */
+  | { readonly payload: P; readonly bytes: number }
+  /** Not meant for this sink; counted, not sent. */
+  | { readonly filtered: string }
+  /** Can never be sent as it is: a dead letter. */
+  | { readonly rejected: string; readonly code: string };
+
+export interface Item<P> {
+  readonly event: MetricEvent;
+  readonly payload: P;
+  readonly bytes: number;
+}
+
+export interface Batch<P> {
+  /** What `partition` said of every item; `""` without one. */
+  readonly partition: string;
+  /** Never empty. */
+  readonly items: readonly Item<P>[];
+}
+
+export interface SendContext {
+  /** Aborts when the request's time or the worker's deadline is over. `send` must then settle at once. */
+  readonly signal: AbortSignal;
+  /** 1 for the first try of a batch. */
+  readonly attempt: number;
+  readonly http: HttpClient;
+  readonly clock: Clock;
+}
+
+/** What became of one item. */
+export type Outcome = Delivered | Filtered | Rejected | Transient;
+
+/** What became of a whole batch, when the vendor does not tell its items apart. */
+export type Verdict = Delivered | Transient | Refused;
+
+export interface Delivered {
+  readonly status: "delivered";
+}
+/** Not sent, and rightly: superseded by newer data at the vendor, say. */
+export interface Filtered {
+  readonly status: "filtered";
+  readonly reason: string;
+}
+/** Permanent: this record, as it is, will never be taken. */
+export interface Rejected {
+  readonly status: "rejected";
+  /** One sentence for an operator. No secret, and no value of the record. */
+  readonly reason: string;
+  /** Stable, `UPPER_SNAKE_CASE`. */
+  readonly code: string;
+}
+/** Not taken now, or nobody knows. */
+export interface Transient {
+  readonly status: "transient";
+  readonly reason: string;
+  /** How long the vendor asks to be left alone. */
+  readonly retryAfterMs?: number;
+}
+/** The request was refused and nothing of it stored; the core halves the batch until the culprit stands alone. */
+export interface Refused {
+  readonly status: "refused";
+  readonly reason: string;
+  readonly code: string;
+}
+
+/** A fact about the whole sink. Recognised by its `code`, never by `instanceof`: two copies of this package may meet. */
+export interface SinkUnavailable extends Error {
+  readonly code: "SINK_UNAVAILABLE";
+  readonly retryAfterMs?: number;
+}
+
+/** Makes the error that `send` throws when the sink as a whole cannot be used. The message must hold no secret. */
+export function sinkUnavailable(message: string, retryAfterMs?: number): SinkUnavailable {
+  return Object.assign(new Error(message), {
+    code: "SINK_UNAVAILABLE" as const,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+}
+
+export function isSinkUnavailable(error: unknown): error is SinkUnavailable {
+  return error instanceof Error && "code" in error && error.code === "SINK_UNAVAILABLE";
+}
+
+/**
+ * What a status means at nearly every vendor; an adapter asks here after its own special cases.
+ * Returns undefined for 2xx, whose body the adapter must read.
+ *
+ * @throws {SinkUnavailable} for 401, 403 and redirects: configuration, not a record, is at fault.
+ */
+export function classifyReply(vendor: string, reply: HttpReply): Transient | Refused | undefined {
+  const { status, retryAfterMs } = reply;
+  if (status >= 200 && status < 300) return undefined;
+  if (status === 401 || status === 403) {
+    throw sinkUnavailable(`${vendor} answered ${status}: check its credentials and their permissions`);
+  }
+  if (status < 400) {
+    throw sinkUnavailable(
+      `${vendor} answered ${status}, a redirect or no final status: check its configured host`,
+    );
+  }
+  if (status === 408 || status === 423 || status === 425 || status === 429 || status >= 500) {
+    return {
+      status: "transient",
+      reason: `${vendor} answered ${status}`,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    };
+  }
+  return { status: "refused", reason: `${vendor} answered ${status}`, code: `HTTP_${status}` };
+}

@@ -1,0 +1,2 @@
+// What sink authors import to test a sink.
+export * from "./twin.ts";

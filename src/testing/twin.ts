@@ -1,0 +1,104 @@
+// A twin is a local stand-in for a vendor: a handler that answers requests as the vendor documents.
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Clock } from "../delivery/clock.ts";
+import { systemClock } from "../delivery/clock.ts";
+import { type HttpClient, reply, TransportError } from "../delivery/http.ts";
+
+export type TwinHandler = (request: Request) => Response | Promise<Response>;
+
+/** What every adapter's `twin.ts` makes. */
+export interface Twin {
+  readonly handle: TwinHandler;
+  /** How many times the vendor stored each id, in the order of arrival; a vendor that dedupes stores an id once. */
+  readonly stored: ReadonlyMap<string, number>;
+}
+
+/** An {@link HttpClient} that asks the twin in process: no sockets, so a virtual clock can move what happens. */
+export function twinHttp(handle: TwinHandler, clock: Clock = systemClock): HttpClient {
+  return async (request, signal) => {
+    const aborted = new Promise<never>((_, reject) => {
+      const fail = () =>
+        reject(new TransportError(`${new URL(request.url).host}: no complete reply in time`));
+      if (signal.aborted) fail();
+      else signal.addEventListener("abort", fail, { once: true });
+    });
+    const answer = async () => {
+      const response = await handle(toRequest(request.method, request.url, request.headers, request.body));
+      return reply(response.status, Object.fromEntries(response.headers), await response.text(), clock.now());
+    };
+    return await Promise.race([aborted, answer()]);
+  };
+}
+
+/** A twin served on loopback. */
+export interface ServedTwin {
+  /** `http://127.0.0.1:port`, no slash at its end. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Serves a twin on 127.0.0.1, on a free port. A handler that throws {@link resetConnection} cuts the connection;
+ * a response whose body stream errors is cut off in the middle.
+ */
+export async function serveTwin(handle: TwinHandler, port = 0): Promise<ServedTwin> {
+  const server = http.createServer(async (incoming, outgoing) => {
+    const chunks: Buffer[] = [];
+    try {
+      for await (const chunk of incoming) chunks.push(Buffer.from(chunk));
+      const headers = Object.fromEntries(
+        Object.entries(incoming.headers).map(([name, value]) => [name, String(value ?? "")]),
+      );
+      const url = `http://${incoming.headers.host ?? "127.0.0.1"}${incoming.url ?? "/"}`;
+      const body = Buffer.concat(chunks);
+      const response = await handle(
+        toRequest(incoming.method ?? "GET", url, headers, body.byteLength === 0 ? undefined : body),
+      );
+      outgoing.writeHead(response.status, Object.fromEntries(response.headers));
+      if (response.body !== null) {
+        for await (const chunk of response.body) {
+          if (!outgoing.write(chunk)) await new Promise((resolve) => outgoing.once("drain", resolve));
+        }
+      }
+      outgoing.end();
+    } catch {
+      // A cut connection is the only way to tell a client over HTTP that there will be no answer.
+      outgoing.destroy();
+    }
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", resolve);
+  });
+  // A server that listens on TCP has an AddressInfo; strings are for pipes, null for closed ones.
+  const address = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/** Thrown by a handler to cut the connection without an answer. */
+export function resetConnection(): Error {
+  return new TransportError("the twin cut the connection");
+}
+
+function toRequest(
+  method: string,
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  body: string | Uint8Array | undefined,
+): Request {
+  const bodyless = method === "GET" || method === "HEAD" || body === undefined;
+  // `Request` takes any byte view; TypeScript's DOM types want one over a plain ArrayBuffer, which a copy is.
+  return new Request(url, {
+    method,
+    headers,
+    ...(bodyless ? {} : { body: typeof body === "string" ? body : new Uint8Array(body) }),
+  });
+}
