@@ -1,2 +1,4 @@
 // What sink authors import to test a sink.
+export * from "./faults.ts";
 export * from "./twin.ts";
+export * from "./virtual-clock.ts";
