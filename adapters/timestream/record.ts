@@ -1,0 +1,204 @@
+// The mapping: one event becomes one MULTI record, and what a request's records share is said once.
+import type { _Record, Dimension, MeasureValue, WriteRecordsRequest } from "@aws-sdk/client-timestream-write";
+import type { Encoded, JsonValue, MetricEvent } from "../../src/index.ts";
+
+/** What a measure can be declared as. A 64-bit integer is BIGINT: a safe JSON integer, or digits in a string. */
+export type MeasureType = "DOUBLE" | "BIGINT" | "VARCHAR" | "BOOLEAN";
+
+/** A complete record of the vendor's shape; `toRequest` moves what all share out of it. */
+export interface TimestreamRecord {
+  readonly Dimensions: readonly Dimension[];
+  readonly MeasureName: string;
+  readonly MeasureValues: readonly MeasureValue[];
+  readonly Time: string;
+}
+
+// https://docs.aws.amazon.com/timestream/latest/developerguide/ts-limits.html states the limits and names below.
+const maxDimensions = 128;
+const maxMeasures = 256;
+const maxDimensionNameBytes = 60;
+const maxMeasureNameBytes = 256;
+const maxValueBytes = 2048;
+/** Counted as the vendor meters it: https://docs.aws.amazon.com/timestream/latest/developerguide/metering-and-pricing.writes.html */
+export const maxRecordBytes = 2048;
+const timeBytes = 8;
+const fixedBytes = { DOUBLE: 8, BIGINT: 8, BOOLEAN: 1 } as const;
+const tableName = /^[a-zA-Z0-9_.-]{3,256}$/;
+const reservedName = /^(?:time$|ts_|measure_name|measure_value)/;
+
+/** The dimension that keeps two events of one millisecond apart: their key is time, dimensions and measure name. */
+const eventId = "event_id";
+
+const int64 = { digits: /^-?\d{1,19}$/, min: -(2n ** 63n), max: 2n ** 63n - 1n };
+
+type Rejection = { readonly rejected: string; readonly code: string };
+
+/**
+ * `metadata` without `tenant_id` (it is the table) → dimensions, plus `event_id` when metadata has none;
+ * `data` without `event_time` (it is Time) → measures. Null and "" are no values and are left out; objects and
+ * arrays are stored as their JSON text. What cannot be stored whole is rejected.
+ */
+export function toRecord(
+  event: MetricEvent,
+  types: ReadonlyMap<string, MeasureType>,
+): Encoded<TimestreamRecord> {
+  if (!tableName.test(event.tenantId)) {
+    return reject(
+      "TENANT_ID_NO_TABLE_NAME",
+      "metadata.tenant_id names the table: it must be 3 to 256 of a-z, A-Z, 0-9, _, . and -",
+    );
+  }
+  const nameFault = faultOfName("metric_name", event.metricName, maxMeasureNameBytes);
+  if (nameFault !== undefined) return nameFault;
+  let size = timeBytes + Buffer.byteLength(event.metricName);
+
+  const names = new Set<string>();
+  const Dimensions: Dimension[] = [];
+  for (const [name, value] of Object.entries(event.metadata)) {
+    if (name === "tenant_id" || isNothing(value)) continue;
+    const fault =
+      faultOfName("a name in metadata", name, maxDimensionNameBytes) ?? faultOfValue("metadata", name, value);
+    if (fault !== undefined) return fault;
+    const text = toText(value);
+    size += Buffer.byteLength(name) + Buffer.byteLength(text);
+    names.add(name);
+    Dimensions.push({ Name: name, Value: text });
+  }
+  if (!names.has(eventId)) {
+    size += eventId.length + Buffer.byteLength(event.id);
+    names.add(eventId);
+    Dimensions.push({ Name: eventId, Value: event.id });
+  } else if (event.metadata[eventId] !== event.id) {
+    return reject(
+      "EVENT_ID_NOT_TEXT",
+      "metadata.event_id must be text: it is the id that keeps events apart",
+    );
+  }
+
+  const MeasureValues: MeasureValue[] = [];
+  for (const [name, value] of Object.entries(event.data)) {
+    if (name === "event_time" || isNothing(value)) continue;
+    const fault =
+      faultOfName("a name in data", name, maxMeasureNameBytes) ?? faultOfValue("data", name, value);
+    if (fault !== undefined) return fault;
+    if (names.has(name)) {
+      return reject("NAME_TAKEN", `${name} is a dimension already, and a measure cannot have the same name`);
+    }
+    const type = types.get(name) ?? typeOf(value);
+    if (!fits(value, type))
+      return reject("MEASURE_TYPE", `data.${name} is declared ${type} and its value is not`);
+    const text = toText(value);
+    size += Buffer.byteLength(name) + (type === "VARCHAR" ? Buffer.byteLength(text) : fixedBytes[type]);
+    MeasureValues.push({ Name: name, Value: text, Type: type });
+  }
+
+  if (MeasureValues.length === 0)
+    return reject("NO_MEASURES", "data holds nothing to store besides its time");
+  if (Dimensions.length > maxDimensions) {
+    return reject("TOO_MANY_DIMENSIONS", `metadata makes more than ${maxDimensions} dimensions`);
+  }
+  if (MeasureValues.length > maxMeasures) {
+    return reject("TOO_MANY_MEASURES", `data makes more than ${maxMeasures} measures`);
+  }
+  if (size > maxRecordBytes) {
+    return reject(
+      "RECORD_TOO_LARGE",
+      `the record has ${size} bytes of names and values, over ${maxRecordBytes}`,
+    );
+  }
+  const payload = { Dimensions, MeasureName: event.metricName, MeasureValues, Time: String(event.time) };
+  return { payload, bytes: Buffer.byteLength(JSON.stringify(payload)) + 1 };
+}
+
+/** What every record of the request has is said once, in CommonAttributes; a dimension never stands in both. */
+export function toRequest(
+  database: string,
+  table: string,
+  records: readonly TimestreamRecord[],
+): WriteRecordsRequest {
+  const [first] = records;
+  const shared = new Map(first?.Dimensions.map(({ Name, Value }) => [Name, Value]));
+  for (const { Dimensions } of records) {
+    const own = new Map(Dimensions.map(({ Name, Value }) => [Name, Value]));
+    for (const [name, value] of shared) if (own.get(name) !== value) shared.delete(name);
+  }
+  const measureName = records.every((record) => record.MeasureName === first?.MeasureName)
+    ? first?.MeasureName
+    : undefined;
+  return {
+    DatabaseName: database,
+    TableName: table,
+    CommonAttributes: {
+      MeasureValueType: "MULTI",
+      TimeUnit: "MILLISECONDS",
+      ...(measureName === undefined ? {} : { MeasureName: measureName }),
+      ...(shared.size === 0 ? {} : { Dimensions: [...shared].map(([Name, Value]) => ({ Name, Value })) }),
+    },
+    Records: records.map(({ Dimensions, MeasureName, MeasureValues, Time }): _Record => {
+      const own = Dimensions.filter(({ Name }) => !shared.has(Name ?? ""));
+      return {
+        Time,
+        ...(measureName === undefined ? { MeasureName } : {}),
+        ...(own.length === 0 ? {} : { Dimensions: own }),
+        MeasureValues: [...MeasureValues],
+      };
+    }),
+  };
+}
+
+function reject(code: string, rejected: string): Rejection {
+  return { rejected, code };
+}
+
+/** A column without a value is how the vendor stores an absent one; it takes no empty value. */
+function isNothing(value: JsonValue): boolean {
+  return value === null || value === "";
+}
+
+function toText(value: JsonValue): string {
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+/** Every number is a DOUBLE unless declared: a column's type is the first one seen, and 5 comes before 5.5. */
+function typeOf(value: JsonValue): MeasureType {
+  if (typeof value === "number") return "DOUBLE";
+  return typeof value === "boolean" ? "BOOLEAN" : "VARCHAR";
+}
+
+function fits(value: JsonValue, type: MeasureType): boolean {
+  if (type === "VARCHAR") return true;
+  if (type === "BOOLEAN") return typeof value === "boolean";
+  if (type === "DOUBLE") return typeof value === "number";
+  if (typeof value === "number") return Number.isSafeInteger(value);
+  if (typeof value !== "string" || !int64.digits.test(value)) return false;
+  const integer = BigInt(value);
+  return integer >= int64.min && integer <= int64.max;
+}
+
+function faultOfName(what: string, name: string, maxBytes: number): Rejection | undefined {
+  // The name itself stays out of these two: it may be megabytes long.
+  if (Buffer.byteLength(name) > maxBytes) {
+    return reject("NAME_TOO_LONG", `${what} has more than ${maxBytes} bytes`);
+  }
+  if (name === "" || name.includes(":")) {
+    return reject("NAME_INVALID", `${what} is empty or holds a colon`);
+  }
+  return reservedName.test(name)
+    ? reject("NAME_RESERVED", `${name} is a name that Timestream keeps`)
+    : undefined;
+}
+
+function faultOfValue(where: string, name: string, value: JsonValue): Rejection | undefined {
+  if (!allFinite(value)) {
+    return reject("NUMBER_NOT_FINITE", `${where}.${name} holds a number larger than a double can be`);
+  }
+  return Buffer.byteLength(toText(value)) > maxValueBytes
+    ? reject("VALUE_TOO_LONG", `${where}.${name} has more than ${maxValueBytes} bytes`)
+    : undefined;
+}
+
+/** JSON has no Infinity, but it has 1e400, which JSON.parse reads as one, and JSON.stringify would write as null. */
+function allFinite(value: JsonValue): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
+  return typeof value !== "object" || value === null || Object.values(value).every(allFinite);
+}
