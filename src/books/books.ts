@@ -1,0 +1,137 @@
+// The books of one object version: its claims, receipts and deferrals, lane by lane.
+import { hash, randomUUID } from "node:crypto";
+import type { Clock } from "../delivery/clock.ts";
+import type { ObjectStore } from "../store/object-store.ts";
+import { type Claim, claimMarginMs, createClaim, liveUntil, ObjectBusy, type Owner } from "./claim.ts";
+import { type Deferral, encodeDeferral, encodeReceipt, type Receipt, readReceipt } from "./receipt.ts";
+
+export interface ObjectVersion {
+  /** The store's location. */
+  readonly bucket: string;
+  readonly key: string;
+  readonly version: string;
+}
+
+/** What stands in the books about one lane. */
+export interface LaneBook {
+  /** The highest generation that was claimed; 0 when none was. */
+  readonly generation: number;
+  readonly receipt: Receipt | undefined;
+}
+
+export interface ObjectBooks {
+  /** Short and unique to the object version. */
+  readonly hash: string;
+  /** Lanes that have no book yet are missing. One listing, and one read a receipt. */
+  read(): Promise<ReadonlyMap<string, LaneBook>>;
+  /**
+   * Claims the lane's next generation. The book it answers may be newer than the one given.
+   * @throws {ObjectBusy} when somebody else's claim is live.
+   */
+  claim(lane: string, book: LaneBook | undefined, deadline: number): Promise<{ claim: Claim; book: LaneBook }>;
+  /** Gives back a claim under which nothing will be committed, so that the next worker need not wait. */
+  release(claim: Claim): Promise<void>;
+  /** Writes the deferral, then the receipt, then removes the deferral that this receipt replaces. */
+  commit(claim: Claim, book: LaneBook, receipt: Omit<Receipt, "object" | "lane" | "generation" | "continues" | "writtenAt" | "deferral">, why?: { reason: string; nextAttemptAt: number }): Promise<void>;
+}
+
+/** Where deferrals stand in the receipts' store: `sink=<sink>/<object hash>-<generation>.json` below it. */
+export const deferralsPrefix = "deferrals/";
+
+const unclaimed: LaneBook = { generation: 0, receipt: undefined };
+
+export function openBooks(store: ObjectStore, object: ObjectVersion, owner: Owner, clock: Clock): ObjectBooks {
+  const objectHash = hash("sha256", `${object.bucket}/${object.key}\n${object.version}`, "hex").slice(0, 32);
+  const prefix = `books/day=${dayOf(object.key)}/${objectHash}/`;
+  const keyOf = (lane: string, generation: number, what: "claim" | "receipt") =>
+    `${prefix}${lane}/${String(generation).padStart(6, "0")}.${what}.json`;
+
+  const claim: ObjectBooks["claim"] = async (lane, known = unclaimed, deadline) => {
+    let { generation, receipt } = known;
+    const unfinished = generation > (receipt?.generation ?? 0);
+    if (unfinished) {
+      const until = await liveUntil(store, keyOf(lane, generation, "claim"), owner);
+      if (until !== undefined) throw busy(object, lane, until);
+    }
+    const now = clock.now();
+    const expiresInMs = Math.max(0, deadline - now) + claimMarginMs;
+    const next = generation + 1;
+    const body = { owner: owner.id, attempt: randomUUID(), expiresInMs };
+    if (!(await createClaim(store, keyOf(lane, next, "claim"), body))) {
+      throw busy(object, lane);
+    }
+    // Whoever held the expired claim may have written its receipt after we looked.
+    if (unfinished && (await store.look(keyOf(lane, generation, "receipt"))) !== undefined) {
+      receipt = await readReceipt(store, keyOf(lane, generation, "receipt"));
+    }
+    generation = next;
+    const date = new Date(now).toISOString().slice(0, 10);
+    return { claim: { lane, generation, expiresAt: now + expiresInMs, date }, book: { generation, receipt } };
+  };
+
+  return {
+    hash: objectHash,
+    async read() {
+      const generations = new Map<string, { claim: number; receipt: number }>();
+      for await (const { key } of store.list(prefix)) {
+        const match = /^([^/]+)\/(\d{6})\.(claim|receipt)\.json$/.exec(key.slice(prefix.length));
+        if (match === null) continue;
+        const [, lane = "", digits, what] = match;
+        const seen = generations.get(lane) ?? { claim: 0, receipt: 0 };
+        if (what === "claim") seen.claim = Math.max(seen.claim, Number(digits));
+        else seen.receipt = Math.max(seen.receipt, Number(digits));
+        generations.set(lane, seen);
+      }
+      const books = await Promise.all(
+        [...generations].map(async ([lane, seen]): Promise<[string, LaneBook]> => {
+          const receipt = seen.receipt === 0 ? undefined : await readReceipt(store, keyOf(lane, seen.receipt, "receipt"));
+          return [lane, { generation: Math.max(seen.claim, seen.receipt), receipt }];
+        }),
+      );
+      return new Map(books);
+    },
+    claim,
+    release: ({ lane, generation }) => store.delete(keyOf(lane, generation, "claim")),
+    async commit({ lane, generation, expiresAt }, book, content, why) {
+      const now = clock.now();
+      if (now >= expiresAt) throw new ObjectBusy(`${name(object)}: the claim on ${lane} expired before its receipt was written`);
+      let deferral: string | undefined;
+      if (why !== undefined) {
+        deferral = `${deferralsPrefix}sink=${lane}/${objectHash}-${String(generation).padStart(6, "0")}.json`;
+        const { pending, counts } = content;
+        const body: Deferral = { object, sink: lane, ranges: pending, count: counts.pending, ...why, generation };
+        await store.put(deferral, encodeDeferral(body));
+      }
+      const receipt: Receipt = {
+        object,
+        lane,
+        generation,
+        continues: book.receipt?.generation ?? null,
+        writtenAt: now,
+        ...content,
+        ...(deferral === undefined ? {} : { deferral }),
+      };
+      if (!(await store.putIfAbsent(keyOf(lane, generation, "receipt"), encodeReceipt(receipt)))) {
+        throw new ObjectBusy(`${name(object)}: somebody else has written the receipt of ${lane}, generation ${generation}`);
+      }
+      if (book.receipt?.deferral !== undefined) await store.delete(book.receipt.deferral);
+    },
+  };
+}
+
+/**
+ * The UTC day in a Firehose object's name (`…-yyyy-MM-dd-HH-mm-ss-<uuid>`), so that the books of a day stand
+ * together; it must come from the key alone, since the books are found by it.
+ */
+export function dayOf(key: string): string {
+  return /(\d{4}-\d{2}-\d{2})-\d{2}-\d{2}-\d{2}-[^/]*$/.exec(key)?.[1] ?? "undated";
+}
+
+function busy(object: ObjectVersion, lane: string, until?: number): ObjectBusy {
+  const end = until === undefined ? "" : ` until ${new Date(until).toISOString()}`;
+  return new ObjectBusy(`${name(object)}: another worker has claimed ${lane}${end}`);
+}
+
+function name(object: ObjectVersion): string {
+  return `${object.bucket}/${object.key}`;
+}

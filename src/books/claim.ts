@@ -1,0 +1,71 @@
+// A claim: the create-only key by which one worker, and no other, may deliver an object version to a lane.
+import { type ObjectStore, readAll, StoreError } from "../store/object-store.ts";
+
+/** Who claims, and how to learn that a claimer is gone before its claim expires. */
+export interface Owner {
+  /** Unique to the process. */
+  readonly id: string;
+  /** True only when the process of that id can never act again. Default: nobody knows. */
+  readonly isGone?: (id: string) => boolean;
+}
+
+export interface Claim {
+  readonly lane: string;
+  /** Counts the attempts at this object and lane, from 1; the receipt will have the same. */
+  readonly generation: number;
+  /** Milliseconds since the epoch by this worker's clock: beyond it, someone else may act. */
+  readonly expiresAt: number;
+  /** `yyyy-mm-dd` of the claim: part of the dead letters' keys. */
+  readonly date: string;
+}
+
+/** A live claim of somebody else: the notification must be failed, and nothing acknowledged. */
+export class ObjectBusy extends Error {
+  override readonly name = "ObjectBusy";
+  readonly code = "OBJECT_BUSY";
+}
+
+/** Past its deadline a worker has so long to write its books before its claims expire, in milliseconds. */
+export const claimMarginMs = 60_000;
+
+interface ClaimBody {
+  readonly owner: string;
+  /** Different in every claim that one owner makes: a store may have to tell two attempts apart by their bytes. */
+  readonly attempt: string;
+  readonly expiresInMs: number;
+}
+
+/**
+ * Creates the claim of `generation` under `key`.
+ * @returns false when somebody else has just made it.
+ */
+export function createClaim(store: ObjectStore, key: string, body: ClaimBody): Promise<boolean> {
+  return store.putIfAbsent(key, Buffer.from(JSON.stringify(body)));
+}
+
+/**
+ * When a claim without a receipt stops being live, in milliseconds since the epoch by the store's clock; undefined
+ * when it already has: it expired, its owner is gone, or it was taken back.
+ */
+export async function liveUntil(store: ObjectStore, key: string, owner: Owner): Promise<number | undefined> {
+  const info = await store.look(key);
+  if (info === undefined) return undefined;
+  const body = await readBody(store, key);
+  if (body === undefined || owner.isGone?.(body.owner)) return undefined;
+  const expiresAt = info.lastModified + body.expiresInMs;
+  return info.now < expiresAt ? expiresAt : undefined;
+}
+
+async function readBody(store: ObjectStore, key: string): Promise<Omit<ClaimBody, "attempt"> | undefined> {
+  try {
+    const body: unknown = JSON.parse((await readAll(store, key)).toString("utf8"));
+    if (typeof body === "object" && body !== null && "owner" in body && "expiresInMs" in body) {
+      const { owner, expiresInMs } = body;
+      if (typeof owner === "string" && typeof expiresInMs === "number") return { owner, expiresInMs };
+    }
+  } catch (error) {
+    if (error instanceof StoreError && error.code === "NOT_FOUND") return undefined;
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  throw new StoreError("FAILED", `${store.location}/${key} is not a claim that this version understands; remove it by hand if no worker runs`);
+}

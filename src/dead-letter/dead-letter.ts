@@ -1,0 +1,82 @@
+// A dead letter: one record that will never be taken as it is, with all that is needed to judge it and send it again.
+import { hash } from "node:crypto";
+import { isUtf8 } from "node:buffer";
+import { stableUuid } from "../delivery/ids.ts";
+
+/** Where a record came from. */
+export interface Origin {
+  /** The store's location: `s3://bucket` or `file:///folder`. */
+  readonly bucket: string;
+  readonly key: string;
+  readonly version: string;
+  /** The record's place among all records of the object, from 0. */
+  readonly index: number;
+  /** Its bytes in the decompressed object: the first one, and the one after the last. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The step that refused the record. */
+export type Stage = "intake" | "encode" | "send";
+
+/** One line of a dead-letter file. */
+export interface DeadLetter {
+  /** The same record refused by the same sink has the same id, however often it happens. */
+  readonly id: string;
+  readonly stage: Stage;
+  /** The refusing sink; `_intake` for a record that is no valid event. */
+  readonly sink: string;
+  readonly origin: Origin;
+  /** Absent when the record is no valid event. */
+  readonly event?: { readonly id: string; readonly metricName: string; readonly tenantId: string };
+  /** Stable, `UPPER_SNAKE_CASE`. */
+  readonly code: string;
+  readonly reason: string;
+  /** The same for every record that was refused for the same cause. */
+  readonly fingerprint: string;
+  /** How often the record was sent; 0 when it was refused before. */
+  readonly attempts: number;
+  /** Milliseconds since the epoch. */
+  readonly firstAt: number;
+  readonly lastAt: number;
+  /** The original bytes as text when they are valid UTF-8. Both are absent when the record was too large to keep. */
+  readonly record?: string;
+  /** The original bytes in base64 when they are not. */
+  readonly recordBase64?: string;
+}
+
+/** The name under which letters and receipts about invalid records stand. */
+export const intakeLane = "_intake";
+
+export function createDeadLetter(
+  letter: Omit<DeadLetter, "id" | "fingerprint" | "record" | "recordBase64">,
+  bytes: Uint8Array | undefined,
+): DeadLetter {
+  const { bucket, key, version, index } = letter.origin;
+  return {
+    id: stableUuid(bucket, key, version, String(index), letter.sink),
+    ...letter,
+    fingerprint: fingerprint(letter.stage, letter.sink, letter.code, letter.reason),
+    ...(bytes === undefined ? {} : content(bytes)),
+  };
+}
+
+/** The record's original bytes; undefined when they were too large to keep and only the origin has them. */
+export function recordBytes(letter: DeadLetter): Buffer | undefined {
+  if (letter.record !== undefined) return Buffer.from(letter.record, "utf8");
+  return letter.recordBase64 === undefined ? undefined : Buffer.from(letter.recordBase64, "base64");
+}
+
+/** Groups equal causes: numbers, quoted parts and ids in the reason do not count. 12 hex digits. */
+export function fingerprint(stage: Stage, sink: string, code: string, reason: string): string {
+  const cause = reason
+    .replace(/"[^"]*"|'[^']*'/g, "?")
+    .replace(/[0-9a-f]{8}-[0-9a-f-]{27}/gi, "#")
+    .replace(/\d+/g, "#");
+  return hash("sha256", `${stage}\n${sink}\n${code}\n${cause}`, "hex").slice(0, 12);
+}
+
+function content(bytes: Uint8Array): { record: string } | { recordBase64: string } {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return isUtf8(buffer) ? { record: buffer.toString("utf8") } : { recordBase64: buffer.toString("base64") };
+}

@@ -1,0 +1,64 @@
+// Writes dead letters: gzip JSONL, one or more files for what one lane refuses of one object.
+import { gzip } from "node:zlib";
+import { promisify } from "node:util";
+import type { ObjectStore } from "../store/object-store.ts";
+import type { DeadLetter } from "./dead-letter.ts";
+
+const compress = promisify(gzip);
+
+/** Lines are gathered up to so many characters before they become a file. */
+const charactersPerFile = 4 * 1024 * 1024;
+
+export interface LetterWriter {
+  /** Takes a letter; it is durable after the next `flush`. */
+  add(letter: DeadLetter): void;
+  /** Writes what is gathered when it makes a file, or all of it. Rejects when the store does. */
+  flush(when: "full" | "now"): Promise<void>;
+  /** The keys written so far. They count only once a receipt names them. */
+  readonly files: readonly string[];
+  readonly count: number;
+}
+
+export interface LetterPlace {
+  readonly sink: string;
+  /** `yyyy-mm-dd`, fixed by the claim, so that the same attempt always writes the same keys. */
+  readonly date: string;
+  /** Unique to the object version and the claim's generation. */
+  readonly name: string;
+}
+
+export function createLetterWriter(store: ObjectStore, { sink, date, name }: LetterPlace): LetterWriter {
+  const files: string[] = [];
+  let lines: string[] = [];
+  let characters = 0;
+  let count = 0;
+  // One write at a time: part numbers then follow the letters' order.
+  let writing = Promise.resolve();
+
+  const write = async () => {
+    if (lines.length === 0) return;
+    const text = lines.join("");
+    lines = [];
+    characters = 0;
+    const key = `sink=${sink}/date=${date}/${name}-${String(files.length + 1).padStart(4, "0")}.jsonl.gz`;
+    files.push(key);
+    await store.put(key, await compress(text));
+  };
+
+  return {
+    add(letter) {
+      const line = `${JSON.stringify(letter)}\n`;
+      lines.push(line);
+      characters += line.length;
+      count++;
+    },
+    flush(when) {
+      if (when === "now" || characters >= charactersPerFile) writing = writing.then(write);
+      return writing;
+    },
+    files,
+    get count() {
+      return count;
+    },
+  };
+}

@@ -1,0 +1,72 @@
+// A sink that keeps failing is left alone for a while; then one request tries whether it is back.
+import type { Clock } from "./clock.ts";
+
+export interface BreakerPolicy {
+  /** So many requests in a row without a success … Default 5. */
+  readonly failures: number;
+  /** … over at least so long since the first of them began open the breaker: a blip of parallel requests does not. Default 3 s. */
+  readonly overMs: number;
+  /** How long it stays open. Default 30 s. */
+  readonly openMs: number;
+}
+
+export const defaultBreakerPolicy: BreakerPolicy = { failures: 5, overMs: 3_000, openMs: 30_000 };
+
+export interface Breaker {
+  /**
+   * Undefined when a request may start; else why not. Once the open time is over one caller is let through to
+   * try, the others wait for what it finds. Whoever was let through answers with `success` or `failure`.
+   */
+  enter(): Promise<string | undefined>;
+  success(): void;
+  /** `startedAt`: when the failed request began, in milliseconds since the epoch. */
+  failure(reason: string, startedAt: number): void;
+  /** Opens at once, for a fact about the whole sink. */
+  trip(reason: string, openMs?: number): void;
+  /** Why no request would start now, and from when on one would, in milliseconds since the epoch. */
+  readonly open: { readonly reason: string; readonly until: number } | undefined;
+}
+
+export function createBreaker(policy: BreakerPolicy, clock: Clock): Breaker {
+  let failures = 0;
+  let failingSince = 0;
+  let open: { readonly until: number; readonly reason: string } | undefined;
+  /** The one request that tries whether the sink is back. */
+  let trial: { readonly over: Promise<void>; end(): void } | undefined;
+
+  const endTrial = () => {
+    trial?.end();
+    trial = undefined;
+  };
+
+  const trip = (reason: string, openMs = policy.openMs) => {
+    open = { until: Math.max(open?.until ?? 0, clock.now() + openMs), reason };
+    endTrial();
+  };
+
+  return {
+    async enter() {
+      while (trial !== undefined) await trial.over;
+      if (open === undefined) return undefined;
+      if (clock.now() < open.until) return open.reason;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      trial = { over: promise, end: resolve };
+      return undefined;
+    },
+    success() {
+      failures = 0;
+      open = undefined;
+      endTrial();
+    },
+    failure(reason, startedAt) {
+      if (failures === 0) failingSince = startedAt;
+      failures++;
+      const long = clock.now() - failingSince >= policy.overMs;
+      if (open !== undefined || (failures >= policy.failures && long)) trip(reason);
+    },
+    trip,
+    get open() {
+      return open !== undefined && clock.now() < open.until ? open : undefined;
+    },
+  };
+}

@@ -1,0 +1,437 @@
+// One sink's way through one object: encode, batch, send with retries, and one known outcome a record.
+import { createDeadLetter, type Origin, type Stage } from "../dead-letter/dead-letter.ts";
+import type { LetterWriter } from "../dead-letter/store.ts";
+import type { MetricEvent } from "../event.ts";
+import { createIndexSet, type Ranges } from "../ranges.ts";
+import { createBatcher, type ReadyBatch } from "./batch.ts";
+import { type Breaker, type BreakerPolicy, createBreaker } from "./breaker.ts";
+import type { Clock, Random } from "./clock.ts";
+import type { HttpClient } from "./http.ts";
+import { createLimiter, type Limiter } from "./limiter.ts";
+import { type RetryPolicy, withRetries } from "./retry.ts";
+import { isSinkUnavailable, type Outcome, type Sink, type Verdict } from "./sink.ts";
+
+/** A sink with what it keeps from object to object: its rate, its pauses, its breaker. */
+export interface SinkState {
+  readonly sink: Sink<unknown>;
+  readonly limiter: Limiter;
+  readonly breaker: Breaker;
+}
+
+export function createSinkState(sink: Sink<unknown>, clock: Clock, breaker: BreakerPolicy): SinkState {
+  return { sink, limiter: createLimiter(sink.limits, clock), breaker: createBreaker(breaker, clock) };
+}
+
+/** A record on its way to a sink. */
+export interface LaneRecord {
+  readonly event: MetricEvent;
+  readonly bytes: Buffer;
+  readonly index: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface LanePolicy {
+  /** Records that a lane holds at once, default 20,000 … */
+  readonly maxItems: number;
+  /** … and the bytes of them, originals and payloads, default 8 MiB. */
+  readonly maxBytes: number;
+}
+
+export const defaultLanePolicy: LanePolicy = { maxItems: 20_000, maxBytes: 8 * 1024 * 1024 };
+
+export interface LaneOptions {
+  readonly state: SinkState;
+  readonly policy: LanePolicy & { readonly retry: RetryPolicy };
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly http: HttpClient;
+  readonly letters: LetterWriter;
+  /** Names a record's place in the object. */
+  readonly origin: (record: LaneRecord) => Origin;
+  /** Whether an event is meant for this sink at all. */
+  readonly routed: (event: MetricEvent) => boolean;
+  /** The worker's deadline. */
+  readonly signal: AbortSignal;
+  /** The same, in milliseconds since the epoch. */
+  readonly deadline: number;
+}
+
+/** What became of the records that a lane took, and what it cost. */
+export interface LaneTally {
+  delivered: number;
+  filtered: number;
+  requests: number;
+  retries: number;
+  /** Time that requests took, in milliseconds: the sum and the longest. */
+  requestMs: number;
+  slowestMs: number;
+  /** The newest `event_time` delivered, in milliseconds since the epoch. */
+  newestTime: number | undefined;
+}
+
+export interface Lane {
+  readonly name: string;
+  readonly tally: LaneTally;
+  /** Takes the record, or answers that there is no room now. A lane that is down has none. */
+  offer(record: LaneRecord): boolean;
+  /** Resolves when there is room again, or the lane is down. */
+  room(): Promise<void>;
+  /** Closes all open batches, so that they are sent. */
+  flush(): void;
+  /** Resolves when every record taken has its outcome. */
+  idle(): Promise<void>;
+  readonly isIdle: boolean;
+  /** Why the lane takes nothing more in this run, once it doesn't. */
+  readonly down: string | undefined;
+  /** Records taken that are pending, with the last reason, and when to try them again. */
+  readonly pending: number;
+  pendingRanges(): Ranges;
+  readonly pendingReason: string | undefined;
+}
+
+/** The error that a bug in a mapping becomes: a letter for that record, and no more. */
+const encodeFailed = "ENCODE_FAILED";
+const tooLarge = "ITEM_TOO_LARGE";
+const defaultTimeoutMs = 30_000;
+
+interface Entry {
+  readonly event: MetricEvent;
+  readonly payload: unknown;
+  readonly bytes: number;
+  readonly record: LaneRecord;
+  older: Entry[] | undefined;
+  settled: boolean;
+}
+
+interface Attempt {
+  readonly number: number;
+  readonly firstAt: number;
+}
+
+export function createLane(options: LaneOptions): Lane {
+  const { state, policy, clock, letters, signal } = options;
+  const { sink, limiter, breaker } = state;
+  const { limits } = sink;
+  const batcher = createBatcher<Entry>(limits);
+  const ready: ReadyBatch<Entry>[] = [];
+  const pendingIndexes = createIndexSet();
+  const tally: LaneTally = {
+    delivered: 0,
+    filtered: 0,
+    requests: 0,
+    retries: 0,
+    requestMs: 0,
+    slowestMs: 0,
+    newestTime: undefined,
+  };
+  let heldItems = 0;
+  let heldBytes = 0;
+  let sending = 0;
+  let down: string | undefined;
+  let pendingReason: string | undefined;
+  let flushed = false;
+  let defect: { readonly error: unknown } | undefined;
+  let waiters: (() => void)[] = [];
+
+  const isFull = () => heldItems >= policy.maxItems || heldBytes >= policy.maxBytes;
+
+  const wake = () => {
+    const woken = waiters;
+    waiters = [];
+    for (const each of woken) each();
+  };
+
+  const until = async (condition: () => boolean): Promise<void> => {
+    while (!condition()) {
+      if (defect !== undefined) throw defect.error;
+      await new Promise<void>((resolve) => waiters.push(resolve));
+    }
+  };
+
+  // ── outcomes ────────────────────────────────────────────────────────────────────────────────────────────
+
+  const settle = (entry: Entry) => {
+    entry.settled = true;
+    heldItems--;
+    heldBytes -= entry.bytes + entry.record.bytes.byteLength;
+  };
+
+  const deadLetter = (record: LaneRecord, stage: Stage, code: string, reason: string, attempt?: Attempt) => {
+    const { event } = record;
+    const now = clock.now();
+    letters.add(
+      createDeadLetter(
+        {
+          stage,
+          sink: sink.name,
+          origin: options.origin(record),
+          event: { id: event.id, metricName: event.metricName, tenantId: event.tenantId },
+          code,
+          reason,
+          attempts: attempt?.number ?? 0,
+          firstAt: attempt?.firstAt ?? now,
+          lastAt: now,
+        },
+        record.bytes,
+      ),
+    );
+  };
+
+  const postpone = (entry: Entry, reason: string) => {
+    for (const each of [entry, ...(entry.older ?? [])]) {
+      settle(each);
+      pendingIndexes.add(each.record.index);
+    }
+    pendingReason = reason;
+  };
+
+  const supersede = (entry: Entry) => {
+    for (const older of entry.older ?? []) {
+      settle(older);
+      tally.filtered++;
+    }
+  };
+
+  /** Gives one item its final outcome; a transient one stays open. */
+  const conclude = (entry: Entry, outcome: Outcome, attempt: Attempt) => {
+    switch (outcome.status) {
+      case "delivered":
+        settle(entry);
+        tally.delivered++;
+        if (tally.newestTime === undefined || entry.event.time > tally.newestTime) tally.newestTime = entry.event.time;
+        supersede(entry);
+        return;
+      case "filtered":
+        settle(entry);
+        tally.filtered++;
+        supersede(entry);
+        return;
+      case "rejected": {
+        settle(entry);
+        deadLetter(entry.record, "send", outcome.code, outcome.reason, attempt);
+        // The newest is not wanted, so the older ones get their own turn.
+        for (const older of entry.older ?? []) collect(older);
+        return;
+      }
+      case "transient":
+        return;
+    }
+  };
+
+  // ── sending ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Nothing more is taken or sent in this run; what is not sent is pending. */
+  const stop = (reason: string) => {
+    if (down !== undefined) return;
+    down = reason;
+    ready.push(...batcher.takeAll());
+    for (const batch of ready.splice(0)) for (const entry of batch.slots) postpone(entry, reason);
+    wake();
+  };
+
+  const request = async (partition: string, items: readonly Entry[], attempt: number): Promise<readonly Outcome[] | Verdict> => {
+    const timeout = AbortSignal.any([signal, clock.signal(limits.timeoutMs ?? defaultTimeoutMs)]);
+    const startedAt = clock.now();
+    tally.requests++;
+    if (attempt > 1) tally.retries++;
+    try {
+      const context = { signal: timeout, attempt, http: options.http, clock };
+      const answer = await Promise.race([sink.send({ partition, items }, context), aborted(timeout)]);
+      if ("status" in answer && answer.status === "transient") breaker.failure(answer.reason, startedAt);
+      else breaker.success();
+      return answer;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : "the sink failed without an error";
+      if (isSinkUnavailable(error)) {
+        breaker.trip(reason, error.retryAfterMs);
+        stop(reason);
+      } else {
+        breaker.failure(reason, startedAt);
+      }
+      return { status: "transient", reason };
+    } finally {
+      const took = clock.now() - startedAt;
+      tally.requestMs += took;
+      tally.slowestMs = Math.max(tally.slowestMs, took);
+    }
+  };
+
+  /** One attempt: sends the items, halving a refused batch until the culprit stands alone. Answers the wait wished for. */
+  const attemptOnce = async (
+    partition: string,
+    items: readonly Entry[],
+    attempt: Attempt,
+    note: (reason: string) => void,
+  ): Promise<number> => {
+    if (!(await limiter.acquire(signal, options.deadline))) {
+      note("the deadline came first");
+      return 0;
+    }
+    let answer: readonly Outcome[] | Verdict;
+    try {
+      const refusal = down ?? (await breaker.enter());
+      if (refusal !== undefined) {
+        stop(refusal);
+        note(refusal);
+        return 0;
+      }
+      answer = await request(partition, items, attempt.number);
+    } finally {
+      limiter.release();
+    }
+    if ("status" in answer && answer.status === "refused") {
+      const [only] = items;
+      if (only === undefined) return 0;
+      if (items.length === 1) {
+        conclude(only, { status: "rejected", reason: answer.reason, code: answer.code }, attempt);
+        return 0;
+      }
+      const half = Math.ceil(items.length / 2);
+      const first = await attemptOnce(partition, items.slice(0, half), attempt, note);
+      return Math.max(first, await attemptOnce(partition, items.slice(half), attempt, note));
+    }
+    let wait = 0;
+    for (const [index, entry] of items.entries()) {
+      // An outcome that is missing is unknown, never success.
+      const outcome = "status" in answer ? answer : (answer[index] ?? missing);
+      conclude(entry, outcome, attempt);
+      if (outcome.status === "transient") {
+        note(outcome.reason);
+        wait = Math.max(wait, outcome.retryAfterMs ?? 0);
+      }
+    }
+    // What a vendor asks of one request holds for all of them.
+    if (wait > 0) limiter.pause(wait);
+    if (wait > policy.retry.longestWaitMs) {
+      const reason = `${sink.name} asks to be left alone for ${Math.ceil(wait / 1000)} s`;
+      breaker.trip(reason, wait);
+      stop(reason);
+    }
+    return wait;
+  };
+
+  const deliver = async (batch: ReadyBatch<Entry>): Promise<void> => {
+    const firstAt = clock.now();
+    let reason = "the deadline came first";
+    let open = batch.slots;
+    await withRetries(
+      async (number) => {
+        const attempt = { number, firstAt };
+        const retryAfterMs = await attemptOnce(batch.partition, open, attempt, (why) => {
+          reason = why;
+        });
+        open = open.filter((entry) => !entry.settled);
+        return open.length === 0 || down !== undefined ? "done" : { retryAfterMs };
+      },
+      { policy: policy.retry, clock, random: options.random, signal, deadline: options.deadline },
+    );
+    for (const entry of open) postpone(entry, reason);
+  };
+
+  const pump = () => {
+    if (flushed) ready.push(...batcher.takeAll());
+    // When a full lane has nothing on its way, only closing a batch can make room.
+    if (isFull() && sending === 0 && ready.length === 0) {
+      const fullest = batcher.takeFullest();
+      if (fullest !== undefined) ready.push(fullest);
+    }
+    while (sending < limits.concurrency) {
+      const batch = ready.shift();
+      if (batch === undefined) return;
+      sending++;
+      deliver(batch)
+        .catch((error: unknown) => {
+          // Only a defect gets here. The run must end without a receipt, since nobody knows what was sent.
+          defect ??= { error };
+        })
+        .finally(() => {
+          sending--;
+          if (defect === undefined) pump();
+          wake();
+        });
+    }
+  };
+
+  /** Puts an encoded item into its batch. */
+  const collect = (entry: Entry) => {
+    if (down !== undefined) return postpone(entry, down);
+    const { event } = entry;
+    entry.older = undefined;
+    const full = batcher.add(entry, sink.partition?.(event) ?? "", sink.coalesceKey?.(event));
+    if (full !== undefined) ready.push(full);
+  };
+
+  const take = (record: LaneRecord) => {
+    const { event } = record;
+    if (!options.routed(event)) {
+      tally.filtered++;
+      return;
+    }
+    let entry: Entry;
+    try {
+      const encoded = sink.encode(event);
+      if ("filtered" in encoded) {
+        tally.filtered++;
+        return;
+      }
+      if ("rejected" in encoded) return deadLetter(record, "encode", encoded.code, encoded.rejected);
+      const most = Math.min(limits.bytesPerItem, limits.bytesPerRequest - (limits.envelopeBytes ?? 0));
+      if (encoded.bytes > most) {
+        const reason = `the record makes an item of ${encoded.bytes} bytes; ${sink.name} takes ${most}`;
+        return deadLetter(record, "encode", tooLarge, reason);
+      }
+      entry = { event, payload: encoded.payload, bytes: encoded.bytes, record, older: undefined, settled: false };
+      heldItems++;
+      heldBytes += entry.bytes + record.bytes.byteLength;
+      collect(entry);
+    } catch (error) {
+      deadLetter(record, "encode", encodeFailed, `the mapping failed: ${error instanceof Error ? error.name : "unknown error"}`);
+    }
+  };
+
+  return {
+    name: sink.name,
+    tally,
+    offer(record) {
+      if (down !== undefined) return false;
+      if (breaker.open !== undefined) stop(breaker.open.reason);
+      if (down !== undefined || isFull()) return false;
+      flushed = false;
+      take(record);
+      pump();
+      return true;
+    },
+    room: () => until(() => down !== undefined || !isFull()),
+    flush() {
+      flushed = true;
+      pump();
+    },
+    idle: () => until(() => heldItems === 0 && sending === 0),
+    get isIdle() {
+      return heldItems === 0 && sending === 0;
+    },
+    get down() {
+      return down;
+    },
+    get pending() {
+      return pendingIndexes.size;
+    },
+    pendingRanges: () => pendingIndexes.ranges(),
+    get pendingReason() {
+      return pendingReason ?? down;
+    },
+  };
+}
+
+const missing: Outcome = { status: "transient", reason: "the sink gave no outcome for the record" };
+
+/** Settles a `send` that does not watch its signal. */
+function aborted(signal: AbortSignal): Promise<Verdict> {
+  const verdict: Verdict = { status: "transient", reason: "no reply in time" };
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(verdict);
+    else signal.addEventListener("abort", () => resolve(verdict), { once: true });
+  });
+}
+

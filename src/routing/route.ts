@@ -1,0 +1,20 @@
+// Which sinks an event is meant for.
+import type { MetricEvent } from "../event.ts";
+
+/** Sends the named metrics to the named sinks. An event goes wherever at least one route sends it. */
+export interface Route {
+  /** Values of `metric_name`; `"*"` for every metric. */
+  readonly metrics: readonly string[] | "*";
+  /** Names of sinks; `"*"` for every sink. */
+  readonly sinks: readonly string[] | "*";
+}
+
+export const everywhere: readonly Route[] = [{ metrics: "*", sinks: "*" }];
+
+/** Answers, for one sink, whether an event is meant for it. */
+export function createRouter(routes: readonly Route[], sink: string): (event: MetricEvent) => boolean {
+  const toSink = routes.filter(({ sinks }) => sinks === "*" || sinks.includes(sink));
+  if (toSink.some(({ metrics }) => metrics === "*")) return () => true;
+  const metrics = new Set(toSink.flatMap((route) => route.metrics));
+  return (event) => metrics.has(event.metricName);
+}

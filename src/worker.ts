@@ -1,0 +1,149 @@
+// The worker: an object in, a report out.
+import { randomUUID } from "node:crypto";
+import { type LaneBook, type ObjectVersion, openBooks } from "./books/books.ts";
+import { ObjectBusy, type Owner } from "./books/claim.ts";
+import { type ObjectReport, emptySink } from "./books/report.ts";
+import { intakeLane } from "./dead-letter/dead-letter.ts";
+import { type BreakerPolicy, defaultBreakerPolicy } from "./delivery/breaker.ts";
+import { type Clock, type Random, systemClock } from "./delivery/clock.ts";
+import { createHttp, type HttpClient } from "./delivery/http.ts";
+import { createSinkState, defaultLanePolicy, type LanePolicy } from "./delivery/lane.ts";
+import { defaultRetryPolicy, type RetryPolicy } from "./delivery/retry.ts";
+import type { Sink } from "./delivery/sink.ts";
+import type { ObjectRef } from "./intake/notification.ts";
+import { type Logger, silent } from "./log.ts";
+import { type HeldLane, runObject } from "./object-run.ts";
+import { everywhere, type Route } from "./routing/route.ts";
+import { type ObjectStore, StoreError } from "./store/object-store.ts";
+
+export interface WorkerOptions {
+  /** Whatever their payloads are. Names must differ. */
+  readonly sinks: readonly Sink<unknown>[];
+  /** Where the objects of a bucket are read. */
+  readonly source: (bucket: string) => ObjectStore;
+  /** Claims, receipts and deferrals. Conditional writes must hold: without them two workers deliver the same object. */
+  readonly receipts: ObjectStore;
+  readonly deadLetters: ObjectStore;
+  /** Default: every event to every sink. */
+  readonly routes?: readonly Route[];
+  readonly limits?: Partial<WorkerLimits>;
+  readonly retry?: Partial<RetryPolicy>;
+  readonly breaker?: Partial<BreakerPolicy>;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** Default: one client of the worker's own, which `close` closes. */
+  readonly http?: HttpClient;
+  /** Who makes the claims. Default: a name of its own, which nobody can know to be gone. */
+  readonly owner?: Owner;
+  readonly log?: Logger;
+  /** Called with the records taken up since the last call, window by window. */
+  readonly onRecords?: (count: number) => void;
+}
+
+export interface WorkerLimits extends LanePolicy {
+  /** A longer record is an invalid one, kept by its byte range alone. Bytes, default 4 MiB. */
+  readonly maxRecordBytes: number;
+  /** How long the reader waits for a full lane while others could go on, before that lane detaches. Default 500 ms. */
+  readonly patienceMs: number;
+}
+
+export interface ProcessOptions {
+  /** When sending ends and the books are written, in milliseconds since the epoch. Default: in 10 minutes. */
+  readonly deadline?: number;
+}
+
+export interface Worker {
+  /**
+   * Delivers what is not yet delivered of one object, and answers when that is durable: whatever is pending has
+   * its deferral. An object that is settled costs one listing.
+   *
+   * @throws {ObjectBusy} when another worker has it: fail the notification, acknowledge nothing.
+   * @throws {StoreError} when the object or the books cannot be read or written: the same.
+   */
+  process(ref: ObjectRef, options?: ProcessOptions): Promise<ObjectReport>;
+  /** Closes the sinks, and the HTTP client when it is the worker's own. */
+  close(): Promise<void>;
+}
+
+const defaultLimits: WorkerLimits = { ...defaultLanePolicy, maxRecordBytes: 4 * 1024 * 1024, patienceMs: 500 };
+const defaultDeadlineMs = 10 * 60_000;
+
+export function createWorker(options: WorkerOptions): Worker {
+  const { clock = systemClock, random = Math.random, log = silent } = options;
+  const owner = options.owner ?? { id: randomUUID() };
+  const ownHttp = options.http === undefined ? createHttp({ clock }) : undefined;
+  const breaker = { ...defaultBreakerPolicy, ...options.breaker };
+  checkNames(options.sinks.map(({ name }) => name));
+  // Claims are taken in the order of the names: two workers meet at the first one, and one of them holds nothing.
+  const sinks = options.sinks
+    .map((sink) => createSinkState(sink, clock, breaker))
+    .sort((a, b) => (a.sink.name < b.sink.name ? -1 : 1));
+  const core = {
+    sinks,
+    deadLetters: options.deadLetters,
+    routes: options.routes ?? everywhere,
+    limits: { ...defaultLimits, ...options.limits },
+    retry: { ...defaultRetryPolicy, ...options.retry },
+    clock,
+    random,
+    // One of the two is always there; the fallback satisfies the compiler and no run.
+    http: options.http ?? ownHttp?.send ?? createHttp({ clock }).send,
+    log,
+    onRecords: options.onRecords ?? (() => {}),
+  };
+
+  return {
+    async process(ref, { deadline = clock.now() + defaultDeadlineMs } = {}) {
+      const store = options.source(ref.bucket);
+      const info = await store.look(ref.key, ref.version === undefined ? {} : { version: ref.version });
+      if (info === undefined) {
+        throw new StoreError("NOT_FOUND", `${store.location}/${ref.key} does not exist, so nothing of it can be delivered`);
+      }
+      const object: ObjectVersion = { bucket: store.location, key: ref.key, version: info.version };
+      const books = openBooks(options.receipts, object, owner, clock);
+      const known = await books.read();
+      const open = [...sinks.map(({ sink }) => sink.name), intakeLane].filter((lane) => isOpen(known.get(lane)));
+      const held = new Map<string, HeldLane>();
+      try {
+        for (const lane of open) {
+          try {
+            held.set(lane, await books.claim(lane, known.get(lane), deadline));
+          } catch (error) {
+            // Whoever holds the invalid records answers for them with its own notification.
+            if (!(lane === intakeLane && error instanceof ObjectBusy && held.size > 0)) throw error;
+          }
+        }
+        if (held.size === 0) return settledReport(object, options.sinks);
+        return await runObject(core, { store, info, object, books, held, deadline });
+      } catch (error) {
+        // What is still held has no receipt: give it back, so that the next worker need not wait.
+        await Promise.allSettled([...held.values()].map(({ claim }) => books.release(claim)));
+        throw error;
+      }
+    },
+    async close() {
+      await Promise.all(options.sinks.map((sink) => sink.close?.()));
+      ownHttp?.close();
+    },
+  };
+}
+
+/** Whether something is left to do. */
+function isOpen(book: LaneBook | undefined): boolean {
+  const receipt = book?.receipt;
+  return receipt === undefined || receipt.pending.length > 0 || receipt.readTo !== null;
+}
+
+function settledReport(object: ObjectVersion, sinks: readonly Sink<unknown>[]): ObjectReport {
+  const zeros = Object.fromEntries(sinks.map(({ name }) => [name, emptySink]));
+  return { object, records: 0, valid: 0, invalid: 0, sinks: zeros, unread: false };
+}
+
+function checkNames(names: readonly string[]): void {
+  for (const [index, name] of names.entries()) {
+    if (!/^[a-z0-9][a-z0-9-]*$/.test(name)) {
+      throw new Error(`the sink name "${name}" must consist of a-z, 0-9 and "-", since it is part of the books' keys`);
+    }
+    if (names.indexOf(name) !== index) throw new Error(`two sinks are named "${name}"; their books would mix`);
+  }
+}
