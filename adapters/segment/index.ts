@@ -1,0 +1,108 @@
+// Segment: one `track` call an event, and one `group` call a tenant, built by the vendor's own Node SDK.
+import { Analytics, type GroupParams, type TrackParams } from "@segment/analytics-node";
+import { type JsonObject, type MetricEvent, type Sink, stableUuid } from "../../src/index.ts";
+import { connect, type SegmentOptions, type SegmentParams } from "./send.ts";
+
+export type { SegmentOptions } from "./send.ts";
+
+export interface SegmentTrackOptions extends SegmentOptions {
+  /** What Segment shows as the event's name. Default: `metric_name`. */
+  readonly eventName?: (event: MetricEvent) => string;
+  /** Default: `data` as it came, and `tenant_id`, `tenant_name`, `environment` of `metadata`, which win. */
+  readonly properties?: (event: MetricEvent) => JsonObject;
+}
+
+export interface SegmentGroupsOptions extends SegmentOptions {
+  /** Default: `metadata.tenant_name` as `name`, and `metadata.environment`. No traits: the event is filtered. */
+  readonly traits?: (event: MetricEvent) => JsonObject;
+}
+
+/** What the SDK adds to every message; it counts towards the event's 32 KB. */
+const library = { name: "@segment/analytics-node", version: Analytics.prototype.VERSION };
+const addedBySdk = { integrations: {}, _metadata: { nodeVersion: process.version, jsRuntime: "node" } };
+
+/**
+ * One `track` call an event: `delivered` means accepted, as Segment tells nothing more about an event. It drops
+ * a `messageId` that it has seen within 24 h at least, so a resend within that time costs nothing.
+ */
+export function segmentSink(options: SegmentTrackOptions): Sink<TrackParams> {
+  const { eventName = (event) => event.metricName, properties = defaultProperties } = options;
+  return {
+    name: "segment",
+    ...connect<TrackParams>(options, (analytics, payload) => analytics.track(payload)),
+    encode: (event) => {
+      const name = eventName(event);
+      if (typeof name !== "string" || name === "") {
+        return { rejected: "the event has no name in Segment", code: "EVENT_NAME_MISSING" };
+      }
+      const { user_id: userId } = event.metadata;
+      const payload: TrackParams = {
+        ...common(event, "track"),
+        event: name,
+        // A copy is a plain object whatever came, which is all that the SDK asks of it.
+        properties: { ...properties(event) },
+        // Never both: Segment would take every user of a tenant for one person.
+        ...(typeof userId === "string" && userId !== "" ? { userId } : { anonymousId: tenantAsUser(event) }),
+      };
+      return { payload, bytes: messageBytes("track", payload) };
+    },
+  };
+}
+
+/** One `group` call a tenant and batch: its newest event's traits, told to Segment of the tenant's stand-in user. */
+export function segmentGroupsSink(options: SegmentGroupsOptions): Sink<GroupParams> {
+  const { traits: toTraits = defaultTraits } = options;
+  return {
+    name: "segment-groups",
+    ...connect<GroupParams>(options, (analytics, payload) => analytics.group(payload)),
+    coalesceKey: (event) => event.tenantId,
+    encode: (event) => {
+      const traits = { ...toTraits(event) };
+      // An event that knows nothing of its tenant must not supersede an older one that does.
+      if (Object.keys(traits).length === 0) return { filtered: "the event carries no traits of its tenant" };
+      const who = { groupId: event.tenantId, anonymousId: tenantAsUser(event) };
+      const payload: GroupParams = { ...common(event, "group"), ...who, traits };
+      return { payload, bytes: messageBytes("group", payload) };
+    },
+  };
+}
+
+function defaultProperties({ data, metadata }: MetricEvent): JsonObject {
+  return {
+    ...data,
+    ...pick(metadata, { tenant_id: "tenant_id", tenant_name: "tenant_name", environment: "environment" }),
+  };
+}
+
+function defaultTraits({ metadata }: MetricEvent): JsonObject {
+  return pick(metadata, { tenant_name: "name", environment: "environment" });
+}
+
+/** The named fields under their new names, without those that are absent or empty. */
+function pick(from: JsonObject, names: Readonly<Record<string, string>>): JsonObject {
+  const known = Object.entries(names).flatMap(([name, as]) => {
+    const value = from[name];
+    return value === undefined || value === null || value === "" ? [] : [[as, value] as const];
+  });
+  return Object.fromEntries(known);
+}
+
+/** Segment does not scope a messageId to a source: it must be unique in the world, and shorter than 100 characters. */
+function common({ id, metricName, tenantId, time }: MetricEvent, call: "track" | "group") {
+  return {
+    messageId: stableUuid("segment", call, tenantId, metricName, id),
+    timestamp: new Date(time).toISOString(),
+    context: { groupId: tenantId },
+  };
+}
+
+/** Segment wants a user for every call, and bills by them: a tenant is one user, always the same. */
+function tenantAsUser({ tenantId }: MetricEvent): string {
+  return stableUuid("segment", "tenant", tenantId);
+}
+
+/** Exactly what the message takes in the request, its comma included. */
+function messageBytes(type: "track" | "group", payload: SegmentParams): number {
+  const message = { ...payload, ...addedBySdk, type, context: { ...payload.context, library } };
+  return Buffer.byteLength(JSON.stringify(message)) + 1;
+}
