@@ -1,0 +1,116 @@
+// What HubSpot's replies about companies mean, input by input.
+import type {
+  HttpReply,
+  JsonObject,
+  JsonValue,
+  Outcome,
+  Refused,
+  Transient,
+  Verdict,
+} from "../../src/index.ts";
+import type { HubspotCompanyInput } from "./companies.ts";
+import { classify, explain, isObject, objects, parseObject } from "./request.ts";
+
+export interface Look {
+  /** The id of every company that HubSpot has → the time of its newest event, -Infinity when none is kept. */
+  readonly newest: ReadonlyMap<string, number>;
+  /** The outcome of an id that was not found, when HubSpot had errors of another kind: it may be there. */
+  readonly doubt: Transient | undefined;
+}
+
+export interface Write {
+  /** By `objectWriteTraceId`. An input that is missing here is unknown. */
+  readonly outcomes: ReadonlyMap<string, Outcome>;
+}
+
+/** Categories of one input's error that time cures; what else HubSpot says of one input is for good. */
+const curable: readonly (JsonValue | undefined)[] = [
+  "CONFLICT",
+  "INTERNAL_ERROR",
+  "RATE_LIMITS",
+  "SERVICE_UNAVAILABLE",
+  "TIMEOUT",
+];
+
+/** Reads the reply to `batch/read`: 200, or 207 with errors of `OBJECT_NOT_FOUND` for the ids that are not there. */
+export function readLook(
+  reply: HttpReply,
+  idProperty: string,
+  timeProperty: string,
+): Look | Transient | Refused {
+  const verdict = classify(reply);
+  if (verdict !== undefined) return verdict;
+  const body = parseObject(reply.body);
+  if (!Array.isArray(body?.["results"])) return unreadable(reply);
+  const newest = new Map<string, number>();
+  for (const { properties } of objects(body["results"])) {
+    if (!isObject(properties)) continue;
+    const id = properties[idProperty];
+    if (typeof id === "string") newest.set(id, parseTime(properties[timeProperty]));
+  }
+  const other = objects(body["errors"]).find((error) => error["category"] !== "OBJECT_NOT_FOUND");
+  return {
+    newest,
+    doubt: other && { status: "transient", reason: "HubSpot could not look up every company" },
+  };
+}
+
+/**
+ * Reads the reply to `batch/upsert`: 200 or 201, or 207 with errors that name their inputs in
+ * `context.objectWriteTraceId`.
+ */
+export function readWrite(reply: HttpReply, inputs: readonly HubspotCompanyInput[]): Write | Verdict {
+  // Another writer made the same company between our look and our write: next time it is there.
+  if (reply.status === 409)
+    return { status: "transient", reason: "HubSpot answered 409: a conflicting write" };
+  const verdict = classify(reply);
+  if (verdict !== undefined) return verdict;
+  const body = parseObject(reply.body);
+  if (body === undefined || !Array.isArray(body["results"])) return unreadable(reply);
+  const results = objects(body["results"]);
+  const errors = objects(body["errors"]);
+
+  const outcomes = new Map<string, Outcome>();
+  for (const result of results) {
+    const input = inputs.find((each) => isResultOf(result, each));
+    if (input !== undefined) outcomes.set(input.objectWriteTraceId, { status: "delivered" });
+  }
+  let unnamed: Outcome | undefined;
+  for (const error of errors) {
+    const outcome = toOutcome(error);
+    const ids = isObject(error["context"]) ? error["context"]["objectWriteTraceId"] : undefined;
+    for (const id of Array.isArray(ids) ? ids : []) if (typeof id === "string") outcomes.set(id, outcome);
+    if (!Array.isArray(ids) || ids.length === 0) unnamed = outcome;
+  }
+  if (outcomes.size > 0 || (results.length > 0 && errors.length > 0)) return { outcomes };
+  // Nothing was stored and nobody is blamed: halving finds the culprit.
+  if (unnamed?.status === "rejected" && results.length === 0) return { ...unnamed, status: "refused" };
+  // No result says whose it is, but there is one for every input, and no id stands twice in a batch.
+  const complete = errors.length === 0 && results.length === inputs.length;
+  return complete ? { status: "delivered" } : { outcomes };
+}
+
+/** The description of the API has no `objectWriteTraceId` in a result, the SDK's model has: the id property does, too. */
+function isResultOf(result: JsonObject, input: HubspotCompanyInput): boolean {
+  const trace = result["objectWriteTraceId"];
+  if (typeof trace === "string") return trace === input.objectWriteTraceId;
+  return isObject(result["properties"]) && result["properties"][input.idProperty] === input.id;
+}
+
+function toOutcome(error: JsonObject): Outcome {
+  if (curable.includes(error["category"])) {
+    return { status: "transient", reason: "HubSpot could not write the company now" };
+  }
+  return { status: "rejected", ...explain("INPUT_REFUSED", "HubSpot refused the input", error) };
+}
+
+function unreadable(reply: HttpReply): Transient {
+  return { status: "transient", reason: `HubSpot answered ${reply.status} with a body that is no result` };
+}
+
+/** HubSpot shows a datetime as ISO 8601, a text as it was written; epoch milliseconds are what its own tools write. */
+function parseTime(value: JsonValue | undefined): number {
+  if (typeof value !== "string") return Number.NEGATIVE_INFINITY;
+  const time = /^\d+$/.test(value) ? Number(value) : Date.parse(value);
+  return Number.isNaN(time) ? Number.NEGATIVE_INFINITY : time;
+}

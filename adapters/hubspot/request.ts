@@ -1,0 +1,152 @@
+// One request to HubSpot: built by its SDK, carried by the core's HTTP client, and what the reply means.
+import {
+  classifyReply,
+  type HttpReply,
+  type JsonObject,
+  type JsonValue,
+  type Refused,
+  type SendContext,
+  sinkUnavailable,
+  type Transient,
+} from "../../src/index.ts";
+
+/** What both sinks need to reach HubSpot. */
+export interface HubspotConnection {
+  /** Of a private app, or OAuth. Scopes: `behavioral_events.event_definitions.read_write` or companies read and write. */
+  readonly accessToken: string;
+  /** Default `https://api.hubapi.com`. Plain http is for local servers; a slash at its end does not matter. */
+  readonly baseUrl?: string;
+}
+
+/** https://developers.hubspot.com/docs/api-reference/overview */
+const defaultBaseUrl = "https://api.hubapi.com";
+
+/** The window of the burst limits: https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines */
+const burstWindowMs = 10_000;
+
+/** "Locked, wait at least 2 seconds": https://developers.hubspot.com/docs/api-reference/error-handling */
+const lockedWaitMs = 2_000;
+
+/**
+ * A spent day ends at midnight in the account's time zone, which no reply tells (usage guidelines), and a
+ * migration (477) names its end in Retry-After or not at all: without it, ask again every hour.
+ */
+const longPauseMs = 3_600_000;
+
+/** @throws when the options can never work, in one sentence without the token. */
+export function checkConnection(options: HubspotConnection): Required<HubspotConnection> {
+  if (!/^[\x21-\x7e]+$/.test(options.accessToken)) {
+    throw new Error("hubspot: accessToken is empty or holds characters that no token has");
+  }
+  const baseUrl = (options.baseUrl ?? defaultBaseUrl).replace(/\/+$/, "");
+  if (!/^https?:\/\/[^/]/.test(baseUrl) || !URL.canParse(baseUrl)) {
+    throw new Error("hubspot: baseUrl is not an http or https address");
+  }
+  return { accessToken: options.accessToken, baseUrl };
+}
+
+/** What the SDK's generated `RequestContext`, one class a submodule, has in common. */
+interface BuiltRequest {
+  getUrl(): string;
+  getHeaders(): Record<string, string>;
+  getBody(): unknown;
+}
+
+/** An SDK's `httpApi.send` that hands the request over and never answers. */
+export type Transport = (request: BuiltRequest) => Promise<never>;
+
+/**
+ * Runs one call of the SDK over `context.http` and returns the raw reply. The SDK does not get to read it: it
+ * throws for most 2xx, loses the status of a body that does not parse, and puts every header in its messages.
+ */
+export function throughSdk(
+  context: SendContext,
+  call: (transport: Transport) => Promise<unknown>,
+): Promise<HttpReply> {
+  return new Promise((resolve, reject) => {
+    const transport: Transport = async (request) => {
+      // Both calls POST JSON text; of an SDK that built anything else, nothing must be sent.
+      const body = request.getBody();
+      if (typeof body !== "string") throw new Error("hubspot: the SDK built a request without a JSON body");
+      const message = { method: "POST", url: request.getUrl(), headers: request.getHeaders(), body } as const;
+      resolve(await context.http(message, context.signal));
+      throw new Error("hubspot: the reply is read here, not by the SDK");
+    };
+    // Once the reply is there, this rejection comes too late to matter.
+    call(transport).catch(reject);
+  });
+}
+
+/**
+ * What a reply means whichever call it answers; undefined for 2xx.
+ *
+ * @throws {SinkUnavailable} for credentials, scopes, the subscription, the daily quota and migrations.
+ */
+export function classify(reply: HttpReply): Transient | Refused | undefined {
+  const { status } = reply;
+  const body = parseObject(reply.body);
+  if (status === 401) {
+    throw sinkUnavailable("HubSpot answered 401: the access token is wrong, expired or revoked");
+  }
+  if (status === 403) {
+    throw sinkUnavailable(
+      "HubSpot answered 403: the app lacks a scope, or the account the subscription (custom events need Enterprise)",
+    );
+  }
+  if (status === 477) {
+    throw sinkUnavailable(
+      "HubSpot answered 477: the account is being moved",
+      reply.retryAfterMs ?? longPauseMs,
+    );
+  }
+  if (status === 429) {
+    if (body?.["policyName"] === "DAILY") {
+      throw sinkUnavailable("HubSpot's daily quota is spent", reply.retryAfterMs ?? longPauseMs);
+    }
+    const window = Number(reply.headers["x-hubspot-ratelimit-interval-milliseconds"]);
+    const retryAfterMs = reply.retryAfterMs ?? (window > 0 ? window : burstWindowMs);
+    return { status: "transient", reason: "HubSpot answered 429: too many requests", retryAfterMs };
+  }
+  if (status === 423) {
+    const retryAfterMs = Math.max(lockedWaitMs, reply.retryAfterMs ?? 0);
+    return { status: "transient", reason: "HubSpot answered 423: locked", retryAfterMs };
+  }
+  const verdict = classifyReply("HubSpot", reply);
+  return verdict?.status === "refused"
+    ? { ...verdict, ...explain(verdict.code, verdict.reason, body) }
+    : verdict;
+}
+
+/** Adds what an error body says in its own fixed words. Its messages quote values, so they stay out. */
+export function explain(
+  code: string,
+  reason: string,
+  error: JsonObject | undefined,
+): { code: string; reason: string } {
+  const category = word(error?.["category"]);
+  const details = new Set(objects(error?.["errors"]).map((detail) => word(detail["code"])));
+  const words = [category, ...details].filter((each) => each !== undefined);
+  return { code: category ?? code, reason: words.length === 0 ? reason : `${reason}: ${words.join(", ")}` };
+}
+
+/** The object that a body holds, or undefined. */
+export function parseObject(text: string): JsonObject | undefined {
+  try {
+    return objects([JSON.parse(text)])[0];
+  } catch {
+    return undefined;
+  }
+}
+
+/** The objects of a list; none when it is no list. */
+export function objects(value: JsonValue | undefined): JsonObject[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
+}
+
+export function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function word(value: JsonValue | undefined): string | undefined {
+  return typeof value === "string" && /^[A-Z][A-Z0-9_]{2,60}$/.test(value) ? value : undefined;
+}
