@@ -1,0 +1,130 @@
+// The mapping: what a metric looks like in Mixpanel, and which metrics cannot be there.
+import {
+  type Encoded,
+  type JsonObject,
+  type JsonValue,
+  type MetricEvent,
+  stableUuid,
+} from "../../src/index.ts";
+
+export interface MixpanelMapping {
+  /** The property that carries the tenant; the project must know it as a group key. Default `company_id`. */
+  readonly groupKey?: string;
+  /** The event's name in Mixpanel, default its `metric_name`. Pure, since Mixpanel dedupes by it too. */
+  readonly eventName?: (event: MetricEvent) => string;
+  /** Which metadata fields become properties. Default: all that are not sent as group or user already. */
+  readonly metadata?: readonly string[];
+}
+
+/** One element of the body of `/import`. */
+export interface MixpanelEvent {
+  readonly event: string;
+  readonly properties: JsonObject;
+}
+
+/** https://developer.mixpanel.com/reference/import-events: properties, keys and items stay below; objects nest so deep. */
+const [tooMany, maxDepth] = [255, 3] as const;
+/** Same page: the earliest time. The latest, an hour ahead, is by Mixpanel's clock, so Mixpanel checks it. */
+const earliest = Date.UTC(1971, 0, 1);
+/** https://docs.mixpanel.com/docs/data-structure/property-reference/data-type: a string, a list or an object. */
+const [stringBytes, nestedBytes] = [255, 8 * 1024] as const;
+/** Import page: what nobody may be called. */
+const nobody =
+  /^\s*(0{8}(-0{4}){3}-0{12}|anon|anonymous|nil|none|null|n\/a|na|undefined|unknown|<nil>|0|-1|true|false|\[\]|\{\})?\s*$/i;
+/** Names to which this sink, the SDK, Mixpanel (`$…`, `mp_…`) or JavaScript gives a meaning. */
+const reserved = /^(time|distinct_id|insert_id|ip|token|cut_properties|__proto__|\$.*|mp_.*)?$/s;
+
+/**
+ * - `metadata.user_id` is the user when Mixpanel takes it as an id; else the event is nobody's (`""`).
+ * - Fields of `data` and `metadata` become properties. One whose name is reserved or taken has its origin put in
+ *   front (`data.time`, `metadata.plan`): it overrides nothing and is not lost.
+ * - Mixpanel cuts strings over 255 bytes in silence, so this sink cuts them first: `…` ends them, and
+ *   `cut_properties` names them. Names and tenants are never cut: these, and what breaks another limit, are rejected.
+ */
+export function mixpanelEncode(mapping: MixpanelMapping): (event: MetricEvent) => Encoded<MixpanelEvent> {
+  const { groupKey = "company_id", eventName, metadata } = mapping;
+  if (reserved.test(groupKey)) throw new TypeError("mixpanel: groupKey is a reserved name");
+  return (event) => {
+    const name = eventName?.(event) ?? event.metricName;
+    if (name === "" || isLong(name))
+      return reject("EVENT_NAME_INVALID", "its name is empty or over 255 bytes");
+    if (isLong(event.tenantId)) return reject("TENANT_ID_TOO_LONG", "metadata.tenant_id is over 255 bytes");
+    if (event.time < earliest) return reject("TIME_TOO_EARLY", "data.event_time is before 1971");
+    const { user_id: userId } = event.metadata;
+    const isUser = typeof userId === "string" && !isLong(userId) && !nobody.test(userId);
+    const properties: Record<string, JsonValue> = {
+      time: event.time,
+      distinct_id: isUser ? userId : "",
+      $insert_id: stableUuid(event.tenantId, event.metricName, event.id),
+      // Else Mixpanel locates every event where this process runs.
+      ip: 0,
+      [groupKey]: [event.tenantId],
+    };
+    const said = isUser ? ["tenant_id", "user_id"] : ["tenant_id"];
+    const isWanted = (field: string) => metadata?.includes(field) ?? !said.includes(field);
+    const fields = [
+      ...Object.entries(event.data).flatMap(([k, v]) =>
+        k === "event_time" ? [] : [["data", k, v] as const],
+      ),
+      ...Object.entries(event.metadata).flatMap(([k, v]) =>
+        isWanted(k) ? [["metadata", k, v] as const] : [],
+      ),
+    ];
+    const cut = new Set<string>();
+    for (const [origin, field, value] of fields) {
+      const taken = reserved.test(field) || Object.hasOwn(properties, field);
+      const key = taken ? `${origin}.${field}` : field;
+      if (isLong(key)) return reject("NAME_TOO_LONG", `a field of ${origin} has a name over 255 bytes`);
+      if (Object.hasOwn(properties, key)) return reject("NAME_TAKEN", `two fields would be called ${key}`);
+      const problem = misfit(value);
+      if (problem !== undefined) return reject("PROPERTY_INVALID", `${origin}.${field} ${problem}`);
+      properties[key] = shorten(value, () => cut.add(key));
+    }
+    if (cut.size > 0) properties["cut_properties"] = [...cut];
+    if (Object.keys(properties).length >= tooMany)
+      return reject("TOO_MANY_PROPERTIES", "it has over 254 of them");
+    const payload = { event: name, properties };
+    return { payload, bytes: Buffer.byteLength(JSON.stringify(payload)) + 1 };
+  };
+}
+
+/** Why Mixpanel would not take a value whole, or undefined. */
+function misfit(value: JsonValue, depth = 1): string | undefined {
+  if (typeof value === "number" && !Number.isFinite(value)) return "holds a number too large for JSON";
+  if (typeof value !== "object" || value === null) return undefined;
+  if (depth > maxDepth) return "is nested deeper than 3 levels";
+  const entries = Object.entries(value);
+  if (entries.length >= tooMany) return "has over 254 entries";
+  for (const [key, entry] of entries) {
+    const problem = isLong(key) ? "has a name over 255 bytes" : misfit(entry, depth + 1);
+    if (problem !== undefined) return problem;
+  }
+  if (depth === 1 && Buffer.byteLength(JSON.stringify(shorten(value))) > nestedBytes) return "is over 8 KB";
+  return undefined;
+}
+
+function shorten(value: JsonValue, onCut = () => {}): JsonValue {
+  if (typeof value === "string") {
+    if (!isLong(value)) return value;
+    onCut();
+    // `stream` leaves out a character of which only some bytes are left; 3 bytes are for the mark.
+    const start = Buffer.from(value).subarray(0, stringBytes - 3);
+    return `${new TextDecoder("utf-8", { ignoreBOM: true }).decode(start, { stream: true })}…`;
+  }
+  if (typeof value !== "object" || value === null) return value;
+  if (isList(value)) return value.map((entry) => shorten(entry, onCut));
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, shorten(entry, onCut)]));
+}
+
+function isList(value: JsonValue): value is readonly JsonValue[] {
+  return Array.isArray(value);
+}
+
+function isLong(text: string): boolean {
+  // A UTF-16 unit is at most 3 bytes of UTF-8.
+  return text.length > stringBytes / 3 && Buffer.byteLength(text) > stringBytes;
+}
+
+function reject(code: string, reason: string): Encoded<never> {
+  return { rejected: `Mixpanel cannot take the event: ${reason}`, code };
+}

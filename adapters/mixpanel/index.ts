@@ -1,0 +1,138 @@
+// The Mixpanel sink: every metric is an event, every tenant a group, sent to `/import` in strict mode.
+import mixpanel from "mixpanel";
+import {
+  classifyReply,
+  type HttpReply,
+  type Outcome,
+  type Sink,
+  sinkUnavailable,
+  type Verdict,
+} from "../../src/index.ts";
+import { type MixpanelEvent, type MixpanelMapping, mixpanelEncode } from "./event.ts";
+
+export type { MixpanelEvent, MixpanelMapping };
+
+export type MixpanelOptions = MixpanelAccess &
+  MixpanelMapping & {
+    /** Without a path. Default `https://api.mixpanel.com`; the regions' are `api-eu` and `api-in`. */
+    readonly host?: string;
+    /** Bytes of a request's body. Default 2 MiB; newer pages of Mixpanel allow 10 MB. */
+    readonly bytesPerRequest?: number;
+  };
+
+/** A project's token, or a service account (role Owner or Admin) with its project. */
+export type MixpanelAccess =
+  | { readonly token: string; readonly serviceAccount?: never }
+  | {
+      readonly serviceAccount: {
+        readonly username: string;
+        readonly secret: string;
+        readonly projectId: string;
+      };
+      readonly token?: never;
+    };
+
+/** https://developer.mixpanel.com/reference/import-events: 2,000 events, 10–20 clients, 30k events a second. */
+const importLimits = { itemsPerRequest: 2000, envelopeBytes: 2, concurrency: 10, requestsPerSecond: 15 };
+/** Same page: an event is smaller than 1 MB; a request than 2 MB (newer pages: 10 MB). */
+const [eventBytes, requestBytes] = [1024 * 1024 - 1, 2 * 1024 * 1024] as const;
+
+/** Delivers each event once: Mixpanel dedupes by name, time, user and `$insert_id`, which all come from the event. */
+export function mixpanelSink(options: MixpanelOptions): Sink<MixpanelEvent> {
+  const {
+    host = "https://api.mixpanel.com",
+    bytesPerRequest = requestBytes,
+    serviceAccount: account,
+  } = options;
+  const user = account ? `${account.username}:${account.secret}` : `${options.token}:`;
+  const project = account ? `&project_id=${encodeURIComponent(account.projectId)}` : "";
+  const url = `${host.replace(/\/+$/, "")}/import?strict=1${project}`;
+  const authorization = `Basic ${Buffer.from(user).toString("base64")}`;
+  const headers = { authorization, "content-type": "application/json", accept: "application/json" };
+  const build = sdkBuilder();
+  return {
+    name: "mixpanel",
+    limits: { ...importLimits, bytesPerRequest, bytesPerItem: eventBytes },
+    encode: mixpanelEncode(options),
+    send: async ({ items }, { http, signal }) => {
+      const body = JSON.stringify(build(items.map((item) => item.payload)));
+      return mixpanelOutcomes(await http({ method: "POST", url, headers, body }, signal), items.length);
+    },
+  };
+}
+
+/** What a reply to `sent` events says of them. What is unknown may be sent again: Mixpanel dedupes. */
+export function mixpanelOutcomes(reply: HttpReply, sent: number): readonly Outcome[] | Verdict {
+  const verdict = classifyReply("Mixpanel", reply);
+  if (verdict?.status === "transient" || (verdict !== undefined && reply.status === 413)) return verdict;
+  // Of the 4xx, only 400 and 413 speak of events; a 404, say, comes from somewhere that is not `/import`.
+  if (verdict !== undefined && reply.status !== 400) {
+    throw sinkUnavailable(`Mixpanel answered ${reply.status}: check its configured host and project`);
+  }
+  const { code, num_records_imported: imported, failed_records: failed } = parseObject(reply.body);
+  const reason = `Mixpanel answered ${reply.status} without accounting for every event`;
+  const unknown: Outcome = { status: "transient", reason };
+  const delivered: Outcome = { status: "delivered" };
+  if (verdict === undefined) return code === 200 && imported === sent ? delivered : unknown;
+  if (!Array.isArray(failed) || failed.length === 0) return Number(imported ?? 0) === 0 ? verdict : unknown;
+  const rejected = new Map<number, Outcome>();
+  let known = true;
+  for (const { index, field } of failed.map(toObject)) {
+    if (typeof index !== "number" || !Number.isInteger(index) || index < 0 || index >= sent) known = false;
+    else rejected.set(index, { status: "rejected", code: "VALIDATION_FAILED", reason: refusal(field) });
+  }
+  const rest = known && imported === sent - rejected.size ? delivered : unknown;
+  return Array.from({ length: sent }, (_, index) => rejected.get(index) ?? rest);
+}
+
+/** Mixpanel's own message may quote a value, so only the field is told. */
+function refusal(field: unknown): string {
+  const known = typeof field === "string" && /^(event|properties(\.[\w$. -]{1,64})?)$/.test(field);
+  return `Mixpanel's validation refused ${known ? `its ${field}` : "it"}`;
+}
+
+/** The vendor's SDK turns events into what it would send; its one seam, `send_request`, gathers that instead. */
+function sdkBuilder(): (events: readonly MixpanelEvent[]) => MixpanelEvent[] {
+  let gathered: MixpanelEvent[] = [];
+  const gather = (request: { readonly data: MixpanelEvent[] }, done: () => void) => {
+    gathered.push(...request.data);
+    done();
+  };
+  const client = Object.assign(
+    withoutProxy(() => mixpanel.init("unused")),
+    { send_request: gather },
+  );
+  return (events) => {
+    gathered = [];
+    // The SDK writes into what it is given, and a batch may be sent again: it gets copies.
+    client.import_batch(events.map(({ event, properties }) => ({ event, properties: { ...properties } })));
+    if (gathered.length !== events.length)
+      throw new Error("mixpanel: the SDK did not build every event at once");
+    for (const { properties } of gathered) Reflect.deleteProperty(properties, "token");
+    return gathered;
+  };
+}
+
+/** The SDK reads the environment's proxy when it starts, and throws if there is one; our client carries the requests. */
+function withoutProxy<T>(start: () => T): T {
+  const { HTTPS_PROXY, HTTP_PROXY } = process.env;
+  delete process.env["HTTPS_PROXY"];
+  delete process.env["HTTP_PROXY"];
+  try {
+    return start();
+  } finally {
+    Object.assign(process.env, HTTPS_PROXY && { HTTPS_PROXY }, HTTP_PROXY && { HTTP_PROXY });
+  }
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> {
+  try {
+    return toObject(JSON.parse(text));
+  } catch {
+    return {};
+  }
+}
+
+function toObject(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? { ...value } : {};
+}
