@@ -1,4 +1,24 @@
 // Public exports, nothing else.
+export type { ObjectVersion } from "./books/books.ts";
+export { claimMarginMs, ObjectBusy, type Owner } from "./books/claim.ts";
+export {
+  addReport,
+  emptyRun,
+  isBalanced,
+  type ObjectReport,
+  type RunReport,
+  type SinkReport,
+} from "./books/report.ts";
+export {
+  ConfigError,
+  type ConfigRequest,
+  defineConfig,
+  type FanoutConfig,
+  type MakeConfig,
+  resolveConfig,
+} from "./config.ts";
+export type { DeadLetter, Origin, Stage } from "./dead-letter/dead-letter.ts";
+export type { BreakerPolicy } from "./delivery/breaker.ts";
 export { type Clock, type Random, systemClock } from "./delivery/clock.ts";
 export {
   createHttp,
@@ -10,6 +30,20 @@ export {
   TransportError,
 } from "./delivery/http.ts";
 export { stableUuid } from "./delivery/ids.ts";
+export type { RetryPolicy } from "./delivery/retry.ts";
 export * from "./delivery/sink.ts";
 export type { JsonObject, JsonValue, MetricEvent } from "./event.ts";
+export type { ObjectRef } from "./intake/notification.ts";
+export type { Logger } from "./log.ts";
+export type { Route } from "./routing/route.ts";
+export { folderStore } from "./store/folder.ts";
 export * from "./store/object-store.ts";
+export { openStore } from "./store/open.ts";
+export { s3Store } from "./store/s3.ts";
+export {
+  createWorker,
+  type ProcessOptions,
+  type Worker,
+  type WorkerLimits,
+  type WorkerOptions,
+} from "./worker.ts";

@@ -1,7 +1,7 @@
 // One run at one object version: the lanes that this worker holds, read in passes, proven, committed.
 import type { LaneBook, ObjectBooks, ObjectVersion } from "./books/books.ts";
 import type { Claim } from "./books/claim.ts";
-import { type Counts, noCounts } from "./books/receipt.ts";
+import { type Counts, noCounts, type Receipt } from "./books/receipt.ts";
 import { emptySink, isBalanced, type ObjectReport, type SinkReport } from "./books/report.ts";
 import { createDeadLetter, type DeadLetter, intakeLane, type Origin } from "./dead-letter/dead-letter.ts";
 import { createLetterWriter, type LetterWriter } from "./dead-letter/store.ts";
@@ -10,7 +10,7 @@ import type { HttpClient } from "./delivery/http.ts";
 import { createLane, type SinkState } from "./delivery/lane.ts";
 import { createLaneRun, type LaneRun, pendingOf, runPasses, type Window } from "./delivery/passes.ts";
 import type { RetryPolicy } from "./delivery/retry.ts";
-import { type InvalidRecord, readEvents } from "./intake/events.ts";
+import { type RefusedRecord, readEvents } from "./intake/events.ts";
 import type { Logger } from "./log.ts";
 import { everything, type Ranges, union } from "./ranges.ts";
 import { createRouter, type Route } from "./routing/route.ts";
@@ -123,7 +123,8 @@ export async function runObject(core: Core, work: ObjectRun): Promise<ObjectRepo
     });
     for (const each of letters.values()) await each.flush("now");
     const sinks: Record<string, SinkReport> = {};
-    for (const { sink } of core.sinks) sinks[sink.name] = sinkReport(runs.get(sink.name), letters.get(sink.name));
+    for (const { sink } of core.sinks)
+      sinks[sink.name] = sinkReport(runs.get(sink.name), letters.get(sink.name));
     const report: ObjectReport = {
       object,
       records: taken + seen.invalid,
@@ -133,7 +134,9 @@ export async function runObject(core: Core, work: ObjectRun): Promise<ObjectRepo
       unread: readTo !== null,
     };
     if (!isBalanced(report)) {
-      throw new Error(`${nameOf(object)}: the books do not close, so nothing is acknowledged: ${JSON.stringify(report)}`);
+      throw new Error(
+        `${nameOf(object)}: the books do not close, so nothing is acknowledged: ${JSON.stringify(report)}`,
+      );
     }
     await commit(core, work, { runs, letters, report, seen, readTo });
     return report;
@@ -163,9 +166,9 @@ async function commit(core: Core, work: ObjectRun, finished: Finished): Promise<
     const before = book.receipt?.counts ?? noCounts;
     // A lane that had the object's end before has it still, though a drain need not read so far.
     const readTo = book.receipt?.readTo === null ? null : finished.readTo;
-    const unread = readTo === null ? [] : [{ from: readTo, to: null }];
+    const unread: Ranges = readTo === null ? [] : [{ from: readTo, to: null }];
     let counts: Counts;
-    let pending = unread;
+    let pending: Receipt["pending"] = [...unread];
     if (run !== undefined && sink !== undefined) {
       const { delivered, filtered, deadLettered } = sink;
       const valid = before.valid - before.pending + sink.valid;
@@ -198,7 +201,12 @@ async function commit(core: Core, work: ObjectRun, finished: Finished): Promise<
     await work.books.commit(claim, book, content, pending.length === 0 ? undefined : why);
     work.held.delete(lane);
     if (pending.length > 0) {
-      core.log.warn("records are pending", { object: nameOf(work.object), sink: lane, pending: counts.pending, reason: why.reason });
+      core.log.warn("records are pending", {
+        object: nameOf(work.object),
+        sink: lane,
+        pending: counts.pending,
+        reason: why.reason,
+      });
     }
   };
   const results = await Promise.allSettled([...work.held].map(([lane, each]) => commitLane(lane, each)));
@@ -208,7 +216,11 @@ async function commit(core: Core, work: ObjectRun, finished: Finished): Promise<
 /** What the last receipt left to do: everything when there is none. */
 function leftBy({ receipt }: LaneBook): { todo: Ranges; pending: number; newFrom: number } {
   if (receipt === undefined) return { todo: everything, pending: 0, newFrom: 0 };
-  return { todo: receipt.pending, pending: receipt.counts.pending, newFrom: receipt.readTo ?? Number.POSITIVE_INFINITY };
+  return {
+    todo: receipt.pending,
+    pending: receipt.counts.pending,
+    newFrom: receipt.readTo ?? Number.POSITIVE_INFINITY,
+  };
 }
 
 function sinkReport(run: LaneRun | undefined, letters: LetterWriter | undefined): SinkReport {
@@ -226,9 +238,18 @@ function sinkReport(run: LaneRun | undefined, letters: LetterWriter | undefined)
   };
 }
 
-function intakeLetter(origin: Origin, refused: InvalidRecord, now: number): DeadLetter {
+function intakeLetter(origin: Origin, refused: RefusedRecord, now: number): DeadLetter {
   const { code, reason, bytes } = refused;
-  const letter = { stage: "intake", sink: intakeLane, origin, code, reason, attempts: 0, firstAt: now, lastAt: now } as const;
+  const letter = {
+    stage: "intake",
+    sink: intakeLane,
+    origin,
+    code,
+    reason,
+    attempts: 0,
+    firstAt: now,
+    lastAt: now,
+  } as const;
   return createDeadLetter(letter, bytes);
 }
 

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { type LaneBook, type ObjectVersion, openBooks } from "./books/books.ts";
 import { ObjectBusy, type Owner } from "./books/claim.ts";
-import { type ObjectReport, emptySink } from "./books/report.ts";
+import { emptySink, type ObjectReport } from "./books/report.ts";
 import { intakeLane } from "./dead-letter/dead-letter.ts";
 import { type BreakerPolicy, defaultBreakerPolicy } from "./delivery/breaker.ts";
 import { type Clock, type Random, systemClock } from "./delivery/clock.ts";
@@ -65,7 +65,11 @@ export interface Worker {
   close(): Promise<void>;
 }
 
-const defaultLimits: WorkerLimits = { ...defaultLanePolicy, maxRecordBytes: 4 * 1024 * 1024, patienceMs: 500 };
+const defaultLimits: WorkerLimits = {
+  ...defaultLanePolicy,
+  maxRecordBytes: 4 * 1024 * 1024,
+  patienceMs: 500,
+};
 const defaultDeadlineMs = 10 * 60_000;
 
 export function createWorker(options: WorkerOptions): Worker {
@@ -97,12 +101,17 @@ export function createWorker(options: WorkerOptions): Worker {
       const store = options.source(ref.bucket);
       const info = await store.look(ref.key, ref.version === undefined ? {} : { version: ref.version });
       if (info === undefined) {
-        throw new StoreError("NOT_FOUND", `${store.location}/${ref.key} does not exist, so nothing of it can be delivered`);
+        throw new StoreError(
+          "NOT_FOUND",
+          `${store.location}/${ref.key} does not exist, so nothing of it can be delivered`,
+        );
       }
       const object: ObjectVersion = { bucket: store.location, key: ref.key, version: info.version };
       const books = openBooks(options.receipts, object, owner, clock);
       const known = await books.read();
-      const open = [...sinks.map(({ sink }) => sink.name), intakeLane].filter((lane) => isOpen(known.get(lane)));
+      const open = [...sinks.map(({ sink }) => sink.name), intakeLane].filter((lane) =>
+        isOpen(known.get(lane)),
+      );
       const held = new Map<string, HeldLane>();
       try {
         for (const lane of open) {
@@ -142,8 +151,11 @@ function settledReport(object: ObjectVersion, sinks: readonly Sink<unknown>[]): 
 function checkNames(names: readonly string[]): void {
   for (const [index, name] of names.entries()) {
     if (!/^[a-z0-9][a-z0-9-]*$/.test(name)) {
-      throw new Error(`the sink name "${name}" must consist of a-z, 0-9 and "-", since it is part of the books' keys`);
+      throw new Error(
+        `the sink name "${name}" must consist of a-z, 0-9 and "-", since it is part of the books' keys`,
+      );
     }
-    if (names.indexOf(name) !== index) throw new Error(`two sinks are named "${name}"; their books would mix`);
+    if (names.indexOf(name) !== index)
+      throw new Error(`two sinks are named "${name}"; their books would mix`);
   }
 }

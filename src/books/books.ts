@@ -28,11 +28,20 @@ export interface ObjectBooks {
    * Claims the lane's next generation. The book it answers may be newer than the one given.
    * @throws {ObjectBusy} when somebody else's claim is live.
    */
-  claim(lane: string, book: LaneBook | undefined, deadline: number): Promise<{ claim: Claim; book: LaneBook }>;
+  claim(
+    lane: string,
+    book: LaneBook | undefined,
+    deadline: number,
+  ): Promise<{ claim: Claim; book: LaneBook }>;
   /** Gives back a claim under which nothing will be committed, so that the next worker need not wait. */
   release(claim: Claim): Promise<void>;
   /** Writes the deferral, then the receipt, then removes the deferral that this receipt replaces. */
-  commit(claim: Claim, book: LaneBook, receipt: Omit<Receipt, "object" | "lane" | "generation" | "continues" | "writtenAt" | "deferral">, why?: { reason: string; nextAttemptAt: number }): Promise<void>;
+  commit(
+    claim: Claim,
+    book: LaneBook,
+    receipt: Omit<Receipt, "object" | "lane" | "generation" | "continues" | "writtenAt" | "deferral">,
+    why?: { reason: string; nextAttemptAt: number },
+  ): Promise<void>;
 }
 
 /** Where deferrals stand in the receipts' store: `sink=<sink>/<object hash>-<generation>.json` below it. */
@@ -40,7 +49,12 @@ export const deferralsPrefix = "deferrals/";
 
 const unclaimed: LaneBook = { generation: 0, receipt: undefined };
 
-export function openBooks(store: ObjectStore, object: ObjectVersion, owner: Owner, clock: Clock): ObjectBooks {
+export function openBooks(
+  store: ObjectStore,
+  object: ObjectVersion,
+  owner: Owner,
+  clock: Clock,
+): ObjectBooks {
   const objectHash = hash("sha256", `${object.bucket}/${object.key}\n${object.version}`, "hex").slice(0, 32);
   const prefix = `books/day=${dayOf(object.key)}/${objectHash}/`;
   const keyOf = (lane: string, generation: number, what: "claim" | "receipt") =>
@@ -84,7 +98,8 @@ export function openBooks(store: ObjectStore, object: ObjectVersion, owner: Owne
       }
       const books = await Promise.all(
         [...generations].map(async ([lane, seen]): Promise<[string, LaneBook]> => {
-          const receipt = seen.receipt === 0 ? undefined : await readReceipt(store, keyOf(lane, seen.receipt, "receipt"));
+          const receipt =
+            seen.receipt === 0 ? undefined : await readReceipt(store, keyOf(lane, seen.receipt, "receipt"));
           return [lane, { generation: Math.max(seen.claim, seen.receipt), receipt }];
         }),
       );
@@ -94,12 +109,20 @@ export function openBooks(store: ObjectStore, object: ObjectVersion, owner: Owne
     release: ({ lane, generation }) => store.delete(keyOf(lane, generation, "claim")),
     async commit({ lane, generation, expiresAt }, book, content, why) {
       const now = clock.now();
-      if (now >= expiresAt) throw new ObjectBusy(`${name(object)}: the claim on ${lane} expired before its receipt was written`);
+      if (now >= expiresAt)
+        throw new ObjectBusy(`${name(object)}: the claim on ${lane} expired before its receipt was written`);
       let deferral: string | undefined;
       if (why !== undefined) {
         deferral = `${deferralsPrefix}sink=${lane}/${objectHash}-${String(generation).padStart(6, "0")}.json`;
         const { pending, counts } = content;
-        const body: Deferral = { object, sink: lane, ranges: pending, count: counts.pending, ...why, generation };
+        const body: Deferral = {
+          object,
+          sink: lane,
+          ranges: pending,
+          count: counts.pending,
+          ...why,
+          generation,
+        };
         await store.put(deferral, encodeDeferral(body));
       }
       const receipt: Receipt = {
@@ -112,7 +135,9 @@ export function openBooks(store: ObjectStore, object: ObjectVersion, owner: Owne
         ...(deferral === undefined ? {} : { deferral }),
       };
       if (!(await store.putIfAbsent(keyOf(lane, generation, "receipt"), encodeReceipt(receipt)))) {
-        throw new ObjectBusy(`${name(object)}: somebody else has written the receipt of ${lane}, generation ${generation}`);
+        throw new ObjectBusy(
+          `${name(object)}: somebody else has written the receipt of ${lane}, generation ${generation}`,
+        );
       }
       if (book.receipt?.deferral !== undefined) await store.delete(book.receipt.deferral);
     },

@@ -67,5 +67,8 @@ async function readBody(store: ObjectStore, key: string): Promise<Omit<ClaimBody
     if (error instanceof StoreError && error.code === "NOT_FOUND") return undefined;
     if (!(error instanceof SyntaxError)) throw error;
   }
-  throw new StoreError("FAILED", `${store.location}/${key} is not a claim that this version understands; remove it by hand if no worker runs`);
+  throw new StoreError(
+    "FAILED",
+    `${store.location}/${key} is not a claim that this version understands; remove it by hand if no worker runs`,
+  );
 }

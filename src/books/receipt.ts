@@ -57,7 +57,14 @@ const deferralSchema = z.object({
 /** What is pending of one object for one sink. No payload: the object in the bucket is the payload. */
 export type Deferral = z.infer<typeof deferralSchema>;
 
-export const noCounts: Counts = { records: 0, valid: 0, delivered: 0, filtered: 0, deadLettered: 0, pending: 0 };
+export const noCounts: Counts = {
+  records: 0,
+  valid: 0,
+  delivered: 0,
+  filtered: 0,
+  deadLettered: 0,
+  pending: 0,
+};
 
 export const encodeReceipt = (receipt: Receipt): Buffer => Buffer.from(JSON.stringify(receipt));
 export const encodeDeferral = (deferral: Deferral): Buffer => Buffer.from(JSON.stringify(deferral));
@@ -77,6 +84,10 @@ async function readAs<T>(schema: z.ZodType<T>, what: string, store: ObjectStore,
   try {
     return schema.parse(JSON.parse(text));
   } catch (cause) {
-    throw new StoreError("FAILED", `${store.location}/${key} is not a ${what} that this version understands`, { cause });
+    throw new StoreError(
+      "FAILED",
+      `${store.location}/${key} is not a ${what} that this version understands`,
+      { cause },
+    );
   }
 }

@@ -54,7 +54,8 @@ export const emptySink: SinkReport = {
 /** Adds an object's report to a run's. */
 export function addReport(run: RunReport, report: ObjectReport): RunReport {
   const sinks: Record<string, SinkReport> = { ...run.sinks };
-  for (const [name, sink] of Object.entries(report.sinks)) sinks[name] = addSink(sinks[name] ?? emptySink, sink);
+  for (const [name, sink] of Object.entries(report.sinks))
+    sinks[name] = addSink(sinks[name] ?? emptySink, sink);
   return {
     objects: run.objects + 1,
     records: run.records + report.records,

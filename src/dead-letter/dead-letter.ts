@@ -1,6 +1,7 @@
 // A dead letter: one record that will never be taken as it is, with all that is needed to judge it and send it again.
-import { hash } from "node:crypto";
+
 import { isUtf8 } from "node:buffer";
+import { hash } from "node:crypto";
 import { stableUuid } from "../delivery/ids.ts";
 
 /** Where a record came from. */

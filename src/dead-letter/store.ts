@@ -1,6 +1,7 @@
 // Writes dead letters: gzip JSONL, one or more files for what one lane refuses of one object.
-import { gzip } from "node:zlib";
+
 import { promisify } from "node:util";
+import { gzip } from "node:zlib";
 import type { ObjectStore } from "../store/object-store.ts";
 import type { DeadLetter } from "./dead-letter.ts";
 

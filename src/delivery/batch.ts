@@ -44,7 +44,8 @@ export function createBatcher<T extends Slot<T>>(limits: Limits): Batcher<T> {
   return {
     add(item, partition, coalesceKey) {
       let batch = open.get(partition);
-      if (batch !== undefined && coalesceKey !== undefined && coalesce(batch, item, coalesceKey, room)) return;
+      if (batch !== undefined && coalesceKey !== undefined && coalesce(batch, item, coalesceKey, room))
+        return;
       let full: ReadyBatch<T> | undefined;
       if (
         batch !== undefined &&

@@ -199,7 +199,8 @@ export function createLane(options: LaneOptions): Lane {
       case "delivered":
         settle(entry);
         tally.delivered++;
-        if (tally.newestTime === undefined || entry.event.time > tally.newestTime) tally.newestTime = entry.event.time;
+        if (tally.newestTime === undefined || entry.event.time > tally.newestTime)
+          tally.newestTime = entry.event.time;
         supersede(entry);
         return;
       case "filtered":
@@ -230,7 +231,11 @@ export function createLane(options: LaneOptions): Lane {
     wake();
   };
 
-  const request = async (partition: string, items: readonly Entry[], attempt: number): Promise<readonly Outcome[] | Verdict> => {
+  const request = async (
+    partition: string,
+    items: readonly Entry[],
+    attempt: number,
+  ): Promise<readonly Outcome[] | Verdict> => {
     const timeout = AbortSignal.any([signal, clock.signal(limits.timeoutMs ?? defaultTimeoutMs)]);
     const startedAt = clock.now();
     tally.requests++;
@@ -381,12 +386,24 @@ export function createLane(options: LaneOptions): Lane {
         const reason = `the record makes an item of ${encoded.bytes} bytes; ${sink.name} takes ${most}`;
         return deadLetter(record, "encode", tooLarge, reason);
       }
-      entry = { event, payload: encoded.payload, bytes: encoded.bytes, record, older: undefined, settled: false };
+      entry = {
+        event,
+        payload: encoded.payload,
+        bytes: encoded.bytes,
+        record,
+        older: undefined,
+        settled: false,
+      };
       heldItems++;
       heldBytes += entry.bytes + record.bytes.byteLength;
       collect(entry);
     } catch (error) {
-      deadLetter(record, "encode", encodeFailed, `the mapping failed: ${error instanceof Error ? error.name : "unknown error"}`);
+      deadLetter(
+        record,
+        "encode",
+        encodeFailed,
+        `the mapping failed: ${error instanceof Error ? error.name : "unknown error"}`,
+      );
     }
   };
 
@@ -434,4 +451,3 @@ function aborted(signal: AbortSignal): Promise<Verdict> {
     else signal.addEventListener("abort", () => resolve(verdict), { once: true });
   });
 }
-

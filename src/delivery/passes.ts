@@ -19,7 +19,10 @@ export interface LaneRun {
 }
 
 /** @param before what the last receipt left: its pending ranges and count, and how far it had read. */
-export function createLaneRun(lane: Lane, before: { todo: Ranges; pending: number; newFrom: number }): LaneRun {
+export function createLaneRun(
+  lane: Lane,
+  before: { todo: Ranges; pending: number; newFrom: number },
+): LaneRun {
   const { todo, pending, newFrom } = before;
   return { lane, valid: pending, waiting: pending, todo, detached: false, newFrom };
 }
@@ -81,7 +84,9 @@ export async function runPasses(options: PassOptions): Promise<Passed> {
 
 async function readPass(options: PassOptions, runs: readonly LaneRun[], first: boolean): Promise<Passed> {
   const { signal, intakeFrom } = options;
-  const toEnd = first && (intakeFrom < Number.POSITIVE_INFINITY || runs.some((run) => run.newFrom < Number.POSITIVE_INFINITY));
+  const toEnd =
+    first &&
+    (intakeFrom < Number.POSITIVE_INFINITY || runs.some((run) => run.newFrom < Number.POSITIVE_INFINITY));
   const active = runs.map((run) => ({ run, wants: createCursor(run.todo) }));
   const from = Math.min(...runs.map(({ todo }) => todo[0]?.from ?? Number.POSITIVE_INFINITY));
   const to = Math.max(0, ...runs.map(({ todo }) => endOf(todo)));
@@ -125,11 +130,16 @@ const longestWaitMs = 60_000;
 /** Waits for room: to the deadline when no other lane would lose by it, else for as long as the patience lasts. */
 async function offerPatiently(options: PassOptions, run: LaneRun, record: LaneRecord): Promise<boolean> {
   const { runs, clock, signal, patienceMs } = options;
-  const alone = runs.every((other) => other === run || other.lane.down !== undefined || other.todo.length === 0);
+  const alone = runs.every(
+    (other) => other === run || other.lane.down !== undefined || other.todo.length === 0,
+  );
   const until = alone ? Number.POSITIVE_INFINITY : clock.now() + patienceMs;
   while (run.lane.down === undefined && !signal.aborted && clock.now() < until) {
     const over = new AbortController();
-    const wait = clock.sleep(Math.min(until - clock.now(), longestWaitMs), AbortSignal.any([signal, over.signal]));
+    const wait = clock.sleep(
+      Math.min(until - clock.now(), longestWaitMs),
+      AbortSignal.any([signal, over.signal]),
+    );
     await Promise.race([run.lane.room(), wait]);
     over.abort();
     if (run.lane.offer(record)) return true;

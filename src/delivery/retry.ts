@@ -13,7 +13,12 @@ export interface RetryPolicy {
   readonly longestWaitMs: number;
 }
 
-export const defaultRetryPolicy: RetryPolicy = { attempts: 6, firstMs: 500, maxMs: 30_000, longestWaitMs: 60_000 };
+export const defaultRetryPolicy: RetryPolicy = {
+  attempts: 6,
+  firstMs: 500,
+  maxMs: 30_000,
+  longestWaitMs: 60_000,
+};
 
 /** Half of the exponential bound is fixed and half is drawn: attempts spread out, and none comes at once. */
 export function backoffMs(attempt: number, policy: RetryPolicy, random: Random): number {
