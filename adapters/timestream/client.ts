@@ -74,14 +74,14 @@ interface SignedRequest {
   readonly port?: number;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string | Uint8Array;
+  readonly body: string | Uint8Array;
 }
 
 /** Carries the request unchanged, since the signature covers it. `retryAfterMs` is for `failureOf`. */
 async function carry(http: HttpClient, request: SignedRequest, signal: AbortSignal) {
   const { protocol, hostname, port, path, headers, body } = request;
   const url = `${protocol}//${hostname}${port === undefined ? "" : `:${port}`}${path}`;
-  const reply = await http({ method: "POST", url, headers, ...(body === undefined ? {} : { body }) }, signal);
+  const reply = await http({ method: "POST", url, headers, body: plain(body) }, signal);
   const { status, retryAfterMs } = reply;
   return {
     // The SDK renames headers in place, so it gets its own.
@@ -92,4 +92,9 @@ async function carry(http: HttpClient, request: SignedRequest, signal: AbortSign
       retryAfterMs,
     },
   };
+}
+
+/** The same bytes without the SDK's own class of them, which warns at those who treat it as any other array. */
+function plain(body: string | Uint8Array): string | Uint8Array {
+  return typeof body === "string" ? body : new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
 }
