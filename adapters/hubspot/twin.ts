@@ -62,7 +62,7 @@ export function createHubspotTwin(options: HubspotTwinOptions = {}): HubspotTwin
   const uuids = new Set<string>();
   const companies = new Map((options.companies ?? []).map((id) => [id, { [idProperty]: id }]));
   const store = (id: string) => stored.set(id, (stored.get(id) ?? 0) + 1);
-  const spend = quota === undefined ? () => ({}) : createQuota(quota);
+  const spend: Spend = quota === undefined ? () => ({}) : createQuota(quota);
 
   const sendEvents = (inputs: readonly JsonObject[]): Response => {
     if (inputs.length > maxEvents) return refuse(invalid(`at most ${maxEvents} inputs`));
@@ -170,7 +170,7 @@ export function createHubspotTwin(options: HubspotTwinOptions = {}): HubspotTwin
     if (request.method !== "POST" || operation === undefined) {
       return refuse({ status: 404, category: "OBJECT_NOT_FOUND", message: "no such resource" });
     }
-    const allowance = operation === sendEvents ? {} : spend();
+    const allowance: ReturnType<Spend> = operation === sendEvents ? {} : spend();
     if (allowance instanceof Response) return allowance;
     const body = parse(await request.text());
     const inputs = body?.["inputs"];
@@ -185,10 +185,10 @@ export function createHubspotTwin(options: HubspotTwinOptions = {}): HubspotTwin
   return { handle, stored, occurrences, companies };
 }
 
-/** Every answer counts; a refused one is a 429 with the policy's name. */
-function createQuota(
-  quota: NonNullable<HubspotTwinOptions["quota"]>,
-): () => Response | Record<string, string> {
+/** Spends one request: the headers that say what is left, or the 429 that ends it. */
+type Spend = () => Response | Record<string, string>;
+
+function createQuota(quota: NonNullable<HubspotTwinOptions["quota"]>): Spend {
   const daily = quota.daily ?? 250_000;
   let recent: number[] = [];
   let day = 0;
