@@ -44,7 +44,8 @@ export function classifyS3(failure: S3Failure): { readonly code: StoreErrorCode;
   }
   if (status === undefined) {
     if (laterWithoutAnswer.test(name) || brokenBody.test(message)) return { code: "TRANSIENT" };
-    if (/^Region is missing/.test(message)) return { code: "DENIED", hint: "set AWS_REGION" };
+    if (/^Region is missing/.test(message))
+      return { code: "DENIED", hint: "no AWS region is configured, set AWS_REGION" };
     return { code: "FAILED" };
   }
   if (name === "InvalidObjectState")
