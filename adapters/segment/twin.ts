@@ -32,6 +32,7 @@ export interface SegmentTwin extends Twin {
 const maxRequestBytes = 500 * 1024;
 const maxEventBytes = 32 * 1024;
 const maxEvents = 2500;
+const types: readonly string[] = ["track", "group", "identify", "page", "screen", "alias"];
 
 /** Ids are remembered for good; Segment promises 24 hours. */
 export function createSegmentTwin(options: SegmentTwinOptions = {}): SegmentTwin {
@@ -111,7 +112,7 @@ function parseBatch(text: string): readonly JsonObject[] | undefined {
 }
 
 function lossOf({ type, event, groupId, userId, anonymousId }: JsonObject): LossReason | undefined {
-  if (type !== "track" && type !== "group") return "unknown-type";
+  if (!isText(type) || !types.includes(type)) return "unknown-type";
   if (!isText(userId) && !isText(anonymousId)) return "no-user";
   if (type === "track" && !isText(event)) return "no-event-name";
   if (type === "group" && !isText(groupId)) return "no-group";
