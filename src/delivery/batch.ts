@@ -85,7 +85,8 @@ function coalesce<T extends Slot<T>>(batch: OpenBatch<T>, item: T, key: string, 
   if (index === undefined || held === undefined) return false;
   // The later record wins a tie: it stands later in the stream.
   if (item.event.time < held.event.time) {
-    (held.older ??= []).push(item);
+    held.older = held.older ?? [];
+    held.older.push(item);
   } else {
     const bytes = batch.bytes - held.bytes + item.bytes;
     if (bytes > room) return false;
