@@ -137,7 +137,7 @@ export function timestreamSink(options: TimestreamOptions): Sink<TimestreamRecor
       for (const wait of newTableWaitsMs) {
         if (answer !== undefined) break;
         await clock.sleep(wait, signal);
-        if (!signal.aborted) answer = await write();
+        answer = await write();
       }
       return answer ?? { status: "transient", reason: "Timestream does not know the new table yet" };
     },

@@ -375,6 +375,16 @@ describe("tenants", () => {
     });
   });
 
+  test("a creation that failed is tried again by the next batch", async () => {
+    const { clock, twin, go } = world({ creationIntervalMs: 5000 });
+    const sink = sinkWith();
+    await clock.run(go(sinkWith(), [event({ tenant: "first" })]));
+    expect(await clock.run(go(sink, [event({ tenant: "second" })]))).toMatchObject({ status: "transient" });
+    await clock.advance(5000);
+    expect(await clock.run(go(sink, [event({ tenant: "second" })]))).toEqual(delivered);
+    expect(twin.requests.get("CreateTable")).toBe(3);
+  });
+
   test("a new table that writes do not find at once is waited for", async () => {
     const { clock, twin, go } = world({ tableVisibleAfterMs: 3000 });
     expect(await clock.run(go(sinkWith(), [event()]))).toEqual(delivered);
@@ -604,6 +614,20 @@ describe("the seam", () => {
       expect(await clock.run(send(sink, [event({ id })], { http, clock }))).toEqual(delivered);
     expect(seen.map(({ url }) => new URL(url).host)[0]).toBe("ingest.timestream.eu-central-1.amazonaws.com");
     expect(twin.requests.get("DescribeEndpoints")).toBe(1);
+  });
+
+  test.each([
+    [503, "", "transient"],
+    [400, '{"__type":"AccessDeniedException"}', "unavailable"],
+  ])("a discovery that fails with %i counts for what it is", async (status, body, expected) => {
+    const { clock } = world();
+    const http = twinHttp(() => new Response(body, { status }), clock);
+    const answer = await clock.run(
+      send(timestreamSink(account), [event()], { http, clock }).catch((error: unknown) => ({
+        status: isSinkUnavailable(error) ? "unavailable" : "unknown",
+      })),
+    );
+    expect(answer).toMatchObject({ status: expected });
   });
 
   test("a discovered endpoint that moved is discovered anew", async () => {
