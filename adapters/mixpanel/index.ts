@@ -115,13 +115,16 @@ function sdkBuilder(): (events: readonly MixpanelEvent[]) => MixpanelEvent[] {
 
 /** The SDK reads the environment's proxy when it starts, and throws if there is one; our client carries the requests. */
 function withoutProxy<T>(start: () => T): T {
-  const { HTTPS_PROXY, HTTP_PROXY } = process.env;
-  delete process.env["HTTPS_PROXY"];
-  delete process.env["HTTP_PROXY"];
+  const names = ["HTTPS_PROXY", "HTTP_PROXY"] as const;
+  const values = names.map((name) => process.env[name]);
+  for (const name of names) delete process.env[name];
   try {
     return start();
   } finally {
-    Object.assign(process.env, HTTPS_PROXY && { HTTPS_PROXY }, HTTP_PROXY && { HTTP_PROXY });
+    for (const [index, name] of names.entries()) {
+      const value = values[index];
+      if (value !== undefined) process.env[name] = value;
+    }
   }
 }
 
