@@ -82,11 +82,16 @@ export function readWrite(reply: HttpReply, inputs: readonly HubspotCompanyInput
     for (const id of Array.isArray(ids) ? ids : []) if (typeof id === "string") outcomes.set(id, outcome);
     if (!Array.isArray(ids) || ids.length === 0) unnamed = outcome;
   }
-  if (outcomes.size > 0 || (results.length > 0 && errors.length > 0)) return { outcomes };
+  if (outcomes.size > 0) return { outcomes };
   // Nothing was stored and nobody is blamed: halving finds the culprit.
   if (unnamed?.status === "rejected" && results.length === 0) return { ...unnamed, status: "refused" };
   // No result says whose it is, but there is one for every input, and no id stands twice in a batch.
-  const complete = errors.length === 0 && results.length === inputs.length;
+  const nameless = results.every(
+    ({ objectWriteTraceId, properties }) =>
+      objectWriteTraceId === undefined &&
+      inputs.every(({ idProperty }) => !isObject(properties) || properties[idProperty] === undefined),
+  );
+  const complete = nameless && errors.length === 0 && results.length === inputs.length;
   return complete ? { status: "delivered" } : { outcomes };
 }
 

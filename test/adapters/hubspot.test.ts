@@ -665,13 +665,28 @@ describe("hubspot-companies, sending", () => {
     ],
     [
       "results of strangers deliver nothing",
-      { results: [1, 2].map((n) => ({ objectWriteTraceId: `x${n}` })) },
+      { results: [1, 2, 3].map((n) => ({ objectWriteTraceId: `x${n}` })) },
+      ["transient", "transient", "transient"],
+    ],
+    [
+      "nameless results beside a nameless error deliver nothing",
+      { results: [{ id: "1" }, { id: "2" }], errors: [error("VALIDATION_ERROR")] },
+      ["transient", "transient", "transient"],
+    ],
+    [
+      "nor do they when there is one for every input",
+      { results: [{ id: "1" }, { id: "2" }, { id: "3" }], errors: [error("VALIDATION_ERROR")] },
+      ["transient", "transient", "transient"],
+    ],
+    [
+      "results of other tenants deliver nothing",
+      { results: ["x", "y", "z"].map((tenant_id) => ({ properties: { tenant_id } })) },
       ["transient", "transient", "transient"],
     ],
     ["no result delivers nothing", { results: [] }, ["transient", "transient", "transient"]],
     [
       "as many results as inputs, though nameless, are all of them",
-      { results: [{ id: "1" }, { id: "2" }, { id: "3" }] },
+      { results: [{ id: "1" }, { id: "2", properties: {} }, { id: "3", properties: { name: "C" } }] },
       ["delivered", "delivered", "delivered"],
     ],
   ])("%s", async (_, body, statuses) => {
