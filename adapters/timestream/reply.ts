@@ -24,6 +24,9 @@ const refused = new Map([
   ["SerializationException", "SERIALIZATION_EXCEPTION"],
 ]);
 
+/** How the SDK names an error whose reply was no JSON, or JSON that names none. */
+const nameless = new Set(["SyntaxError", "Unknown"]);
+
 /** The parts of an error of the SDK that decide; `status` is absent when there was no complete reply. */
 export interface Failure {
   readonly name: string;
@@ -74,6 +77,14 @@ export function judge(failure: Failure, count: number): readonly Outcome[] | Ver
     const code = status === 413 ? "REQUEST_TOO_LARGE" : refused.get(name);
     if (code !== undefined)
       return { status: "refused", reason: "Timestream finds the request invalid", code };
+    // The vendor's two statuses for its own errors; a damaged body leaves open which it was.
+    if ((status === 400 || status === 419) && nameless.has(name)) {
+      return {
+        status: "transient",
+        reason: `Timestream answered ${status} without a readable error`,
+        ...wait,
+      };
+    }
   }
   const verdict = classifyReply("Timestream", { status, headers: {}, body: "", ...wait });
   if (verdict?.status === "transient") return verdict;
