@@ -290,16 +290,19 @@ export const cases: readonly Case[] = [
         writing = false;
       })();
       let reads = 0;
-      while (writing) {
-        const seen = await readAll(store, "shared");
-        expect(seen.byteLength).toBe(size);
-        expect(writers.some((bytes) => bytes.equals(seen))).toBe(true);
-        const keys = await listed(store, "");
-        expect(keys).toEqual(["shared"]);
-        reads++;
-        await setImmediate();
+      try {
+        while (writing) {
+          const seen = await readAll(store, "shared");
+          expect(seen.byteLength).toBe(size);
+          expect(writers.some((bytes) => bytes.equals(seen))).toBe(true);
+          expect(await listed(store, "")).toEqual(["shared"]);
+          reads++;
+          await setImmediate();
+        }
+      } finally {
+        // Also when a promise is broken, nobody may write behind the test's back.
+        await write;
       }
-      await write;
       expect(reads).toBeGreaterThan(0);
     },
   },
