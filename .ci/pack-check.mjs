@@ -136,6 +136,18 @@ function runCommand(consumer) {
     });
     if (!/usage/i.test(help)) throw new Failure(`npx ${command} --help shows no usage.`);
   }
+  // Without a configuration of its own it must find the one that is packed, which then misses its variables.
+  const { status, stdout, stderr } = spawnSync("npx", ["--no", "--", "fanout", "run", "."], {
+    cwd: consumer,
+    env: { ...env, SINKS: "segment", SEGMENT_WRITE_KEY: "" },
+    encoding: "utf8",
+  });
+  if (status !== 2 || !stderr.includes("SEGMENT_WRITE_KEY")) {
+    throw new Failure(
+      `${stdout}${stderr}The installed command does not load its own configuration: it should exit with 2 and name ` +
+        `the missing SEGMENT_WRITE_KEY, not exit with ${status}.`,
+    );
+  }
 }
 
 /**
@@ -194,9 +206,9 @@ export const wrong: number = stableUuid("a");
   }
 }
 
-/** Runs to the end and returns stdout; on failure shows what the tool said, then one sentence. */
+/** Runs to the end and returns what the tool said; on failure shows what the tool said, then one sentence. */
 function run(command, args, cwd, { otherwise }) {
   const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, env, encoding: "utf8" });
-  if (status === 0) return stdout;
+  if (status === 0) return `${stdout}${stderr}`;
   throw new Failure(`${stdout ?? ""}${stderr ?? ""}${error ? `${error.message}\n` : ""}${otherwise}`);
 }
