@@ -144,6 +144,19 @@ export function openBooks(
   };
 }
 
+/** The receipt that counts of every object version and lane, in the order of their keys. */
+export async function* currentReceipts(store: ObjectStore): AsyncGenerator<Receipt> {
+  let last: { readonly lane: string; readonly key: string } | undefined;
+  for await (const { key } of store.list("books/")) {
+    const lane = /^(.*)\/\d{6}\.receipt\.json$/.exec(key)?.[1];
+    if (lane === undefined) continue;
+    // Generations of one lane stand together and ascend: the last one counts.
+    if (last !== undefined && last.lane !== lane) yield await readReceipt(store, last.key);
+    last = { lane, key };
+  }
+  if (last !== undefined) yield await readReceipt(store, last.key);
+}
+
 /**
  * The UTC day in a Firehose object's name (`…-yyyy-MM-dd-HH-mm-ss-<uuid>`), so that the books of a day stand
  * together; it must come from the key alone, since the books are found by it.

@@ -1,7 +1,8 @@
-// Writes dead letters: gzip JSONL, one or more files for what one lane refuses of one object.
-
+// Writes and reads dead letters: gzip JSONL, one or more files for what one lane refuses of one object.
+import { createInterface } from "node:readline";
+import { pipeline, Readable } from "node:stream";
 import { promisify } from "node:util";
-import { gzip } from "node:zlib";
+import { createGunzip, gzip } from "node:zlib";
 import type { ObjectStore } from "../store/object-store.ts";
 import type { DeadLetter } from "./dead-letter.ts";
 
@@ -62,4 +63,13 @@ export function createLetterWriter(store: ObjectStore, { sink, date, name }: Let
       return count;
     },
   };
+}
+
+/** The letters of one file, in the order in which they were written. */
+export async function* readLetters(store: ObjectStore, key: string): AsyncGenerator<DeadLetter> {
+  const gunzip = pipeline(Readable.from(store.read(key)), createGunzip(), () => {});
+  for await (const line of createInterface({ input: gunzip })) {
+    // Only this module writes such files, and what it writes is a DeadLetter a line.
+    yield JSON.parse(line) as DeadLetter;
+  }
 }

@@ -1,0 +1,147 @@
+// `npm start`: the main job on generated Firehose objects, with local twins of the four vendors; one is down at first.
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { styleText } from "node:util";
+import Table from "cli-table3";
+import { createHubspotTwin } from "../adapters/hubspot/twin.ts";
+import { createMixpanelTwin } from "../adapters/mixpanel/twin.ts";
+import { createSegmentTwin } from "../adapters/segment/twin.ts";
+import { createTimestreamTwin } from "../adapters/timestream/twin.ts";
+import makeConfig from "../config/fanout.config.ts";
+import { currentReceipts } from "../src/books/books.ts";
+import { exitCodes } from "../src/cli/exit-codes.ts";
+import { run } from "../src/cli/run.ts";
+import { resolveConfig } from "../src/config.ts";
+import { readLetters } from "../src/dead-letter/store.ts";
+import { openStore } from "../src/store/open.ts";
+import { type Fault, injectFaults, serveTwin } from "../src/testing/index.ts";
+import { generateObjects } from "./generate.ts";
+
+const root = path.resolve(".fanout/start");
+const folder = (name: string) => path.join(root, name);
+const colors = process.stdout.isTTY === true && process.stdout.hasColors();
+const say = (text = "") => process.stdout.write(`${text}\n`);
+const heading = (text: string) => say(`\n${colors ? styleText("bold", text, { validateStream: false }) : text}`);
+
+// ── what Firehose would have written ────────────────────────────────────────────────────────────────────────
+
+await rm(root, { recursive: true, force: true });
+const { objects, truth } = generateObjects({ now: Date.now() });
+for (const { key, bytes } of objects) {
+  await mkdir(path.dirname(path.join(folder("bucket"), key)), { recursive: true });
+  await writeFile(path.join(folder("bucket"), key), bytes);
+}
+heading("1. Firehose has written a few objects");
+say(
+  `   ${objects.length} objects (GZIP and ZIP, one event a line and concatenated), ${truth.records.toLocaleString("en-US")} records of ` +
+    `${Object.keys(truth.byMetric).length} metrics and ${truth.tenants.length} tenants, ${truth.invalid} of them broken`,
+);
+
+// ── the vendors, as they document themselves, on loopback ───────────────────────────────────────────────────
+
+const down: Fault = { kind: "status", status: 503, headers: { "content-type": "text/html" }, body: "<h1>503</h1>" };
+let hubspotIsDown = true;
+const twins = {
+  timestream: createTimestreamTwin(),
+  segment: createSegmentTwin(),
+  mixpanel: createMixpanelTwin(),
+  "hubspot-events": createHubspotTwin(),
+};
+const served = {
+  timestream: await serveTwin(twins.timestream.handle),
+  segment: await serveTwin(twins.segment.handle),
+  mixpanel: await serveTwin(twins.mixpanel.handle),
+  hubspot: await serveTwin(injectFaults(twins["hubspot-events"].handle, () => (hubspotIsDown ? down : undefined))),
+};
+
+/** The same configuration as anywhere else; only the addresses are local. */
+const config = () =>
+  resolveConfig(makeConfig, {
+    env: {
+      SINKS: "timestream,segment,mixpanel,hubspot",
+      TIMESTREAM_DATABASE: "product",
+      AWS_ENDPOINT_URL_TIMESTREAM_WRITE: served.timestream.url,
+      SEGMENT_WRITE_KEY: "sample",
+      SEGMENT_HOST: served.segment.url,
+      MIXPANEL_TOKEN: "token",
+      MIXPANEL_HOST: served.mixpanel.url,
+      HUBSPOT_ACCESS_TOKEN: "sample",
+      HUBSPOT_BASE_URL: served.hubspot.url,
+      RECEIPTS: folder("receipts"),
+      DEAD_LETTERS: folder("dead-letters"),
+    },
+  });
+// The AWS SDK signs what it sends; the twin takes any signature.
+process.env["AWS_REGION"] ??= "us-east-1";
+process.env["AWS_ACCESS_KEY_ID"] = "sample";
+process.env["AWS_SECRET_ACCESS_KEY"] = "sample";
+delete process.env["AWS_SESSION_TOKEN"];
+
+const deliver = async () =>
+  run({
+    address: folder("bucket"),
+    config: await config(),
+    json: false,
+    deadlineMs: 60_000,
+    stdout: process.stdout,
+    stderr: process.stderr,
+  });
+
+// ── the main job, twice ─────────────────────────────────────────────────────────────────────────────────────
+
+heading("2. fanout run, while HubSpot is down: nobody else waits for it");
+const first = await deliver();
+heading("3. HubSpot is back; fanout run again delivers what was pending, and nothing else");
+hubspotIsDown = false;
+const second = await deliver();
+
+heading("4. Dead letters by reason");
+const counts = new Map<string, number>();
+const letterStore = openStore(folder("dead-letters"));
+const letterKeys = new Set<string>();
+for await (const receipt of currentReceipts(openStore(folder("receipts")))) {
+  for (const key of receipt.letters) letterKeys.add(key);
+}
+for (const key of letterKeys) {
+  for await (const { sink, code, reason } of readLetters(letterStore, key)) {
+    const row = `${sink}\n${code}\n${reason}`;
+    counts.set(row, (counts.get(row) ?? 0) + 1);
+  }
+}
+const letters = new Table({
+  head: ["sink", "code", "reason", "records"],
+  colAligns: ["left", "left", "left", "right"],
+  colWidths: [null, null, 58, null],
+  wordWrap: true,
+  style: { head: colors ? ["bold"] : [], border: colors ? ["grey"] : [] },
+});
+for (const [row, count] of [...counts].sort()) letters.push([...row.split("\n"), count]);
+say(letters.toString());
+
+// ── the proof ───────────────────────────────────────────────────────────────────────────────────────────────
+
+heading("5. The proof: what each vendor holds, counted at the vendor");
+const lettersOf = (sink: string) =>
+  [...counts].filter(([row]) => row.startsWith(`${sink}\n`)).reduce((sum, [, count]) => sum + count, 0);
+let proven = first === exitCodes.pending && second === exitCodes.ok && lettersOf("_intake") === truth.invalid;
+for (const [sink, { stored }] of Object.entries(twins)) {
+  const doubled = [...stored.values()].filter((times) => times > 1).length;
+  const closes = stored.size + lettersOf(sink) === truth.valid && doubled === 0;
+  proven &&= closes;
+  say(
+    `   ${sink.padEnd(15)} ${String(stored.size).padStart(5)} stored + ${String(lettersOf(sink)).padStart(2)} dead-lettered ` +
+      `= ${truth.valid} valid events, ${doubled} twice ${closes ? "✓" : "✗"}`,
+  );
+}
+say(`   ${truth.valid} valid + ${truth.invalid} invalid = ${truth.records} records generated: ${proven ? "the books close." : "THE BOOKS DO NOT CLOSE."}`);
+heading("6. Where it all is");
+for (const [name, what] of [
+  ["bucket", "the objects, as Firehose names them"],
+  ["dead-letters", "one JSON line a record, with its original bytes and the reason"],
+  ["receipts", "who delivered what, and what is left to do"],
+] as const) {
+  say(`   ${path.relative(process.cwd(), folder(name)).padEnd(28)} ${what}`);
+}
+
+await Promise.all(Object.values(served).map((server) => server.close()));
+process.exitCode = proven ? 0 : 1;
