@@ -21,7 +21,8 @@ const root = path.resolve(".fanout/start");
 const folder = (name: string) => path.join(root, name);
 const colors = process.stdout.isTTY === true && process.stdout.hasColors();
 const say = (text = "") => process.stdout.write(`${text}\n`);
-const heading = (text: string) => say(`\n${colors ? styleText("bold", text, { validateStream: false }) : text}`);
+const heading = (text: string) =>
+  say(`\n${colors ? styleText("bold", text, { validateStream: false }) : text}`);
 
 // ── what Firehose would have written ────────────────────────────────────────────────────────────────────────
 
@@ -39,7 +40,12 @@ say(
 
 // ── the vendors, as they document themselves, on loopback ───────────────────────────────────────────────────
 
-const down: Fault = { kind: "status", status: 503, headers: { "content-type": "text/html" }, body: "<h1>503</h1>" };
+const down: Fault = {
+  kind: "status",
+  status: 503,
+  headers: { "content-type": "text/html" },
+  body: "<h1>503</h1>",
+};
 let hubspotIsDown = true;
 const twins = {
   timestream: createTimestreamTwin(),
@@ -51,7 +57,9 @@ const served = {
   timestream: await serveTwin(twins.timestream.handle),
   segment: await serveTwin(twins.segment.handle),
   mixpanel: await serveTwin(twins.mixpanel.handle),
-  hubspot: await serveTwin(injectFaults(twins["hubspot-events"].handle, () => (hubspotIsDown ? down : undefined))),
+  hubspot: await serveTwin(
+    injectFaults(twins["hubspot-events"].handle, () => (hubspotIsDown ? down : undefined)),
+  ),
 };
 
 /** The same configuration as anywhere else; only the addresses are local. */
@@ -133,7 +141,9 @@ for (const [sink, { stored }] of Object.entries(twins)) {
       `= ${truth.valid} valid events, ${doubled} twice ${closes ? "✓" : "✗"}`,
   );
 }
-say(`   ${truth.valid} valid + ${truth.invalid} invalid = ${truth.records} records generated: ${proven ? "the books close." : "THE BOOKS DO NOT CLOSE."}`);
+say(
+  `   ${truth.valid} valid + ${truth.invalid} invalid = ${truth.records} records generated: ${proven ? "the books close." : "THE BOOKS DO NOT CLOSE."}`,
+);
 heading("6. Where it all is");
 for (const [name, what] of [
   ["bucket", "the objects, as Firehose names them"],
