@@ -7,7 +7,8 @@ export interface ObjectInfo {
   readonly size: number;
   /**
    * Names the content: S3's version id where there is one, else its ETag; a folder's is the content's MD5, as
-   * S3's ETag of a simple upload is, so that a copied object stays the same object.
+   * S3's ETag of a simple upload is, so that a copied object stays the same object. A listing of S3 knows ETags
+   * only, so whoever needs one name for an object takes it from `look`.
    */
   readonly version: string;
   /** Milliseconds since the epoch, by the store's clock. */
@@ -27,7 +28,10 @@ export interface ReadOptions {
 export interface ObjectStore {
   /** A prefix that makes a key unique among all stores: `s3://bucket` or `file:///absolute/folder`. No slash at its end. */
   readonly location: string;
-  /** Undefined when there is no such object. `now` is the store's clock at its answer, in milliseconds since the epoch. */
+  /**
+   * Undefined when there is no such object or version id; {@link StoreError} `CHANGED` when its content is no longer
+   * the `version` asked for. `now` is the store's clock at its answer, in milliseconds since the epoch.
+   */
   look(
     key: string,
     options?: { version?: string; signal?: AbortSignal },

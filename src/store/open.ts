@@ -2,17 +2,16 @@
 import { stat } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import type { S3Client } from "@aws-sdk/client-s3";
 import type { Clock } from "../delivery/clock.ts";
 import { folderStore } from "./folder.ts";
 import { type ObjectInfo, type ObjectStore, StoreError } from "./object-store.ts";
-import { s3Store } from "./s3.ts";
+import { type S3Options, s3Store } from "./s3.ts";
 import { subStore } from "./sub-store.ts";
 
 export interface OpenOptions {
   readonly clock?: Clock;
   /** For `s3://`; see {@link s3Store}. */
-  readonly client?: S3Client;
+  readonly client?: NonNullable<S3Options["client"]>;
 }
 
 /**
