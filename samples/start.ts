@@ -2,7 +2,6 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { styleText } from "node:util";
-import Table from "cli-table3";
 import { createHubspotTwin } from "../adapters/hubspot/twin.ts";
 import { createMixpanelTwin } from "../adapters/mixpanel/twin.ts";
 import { createSegmentTwin } from "../adapters/segment/twin.ts";
@@ -11,6 +10,7 @@ import makeConfig from "../config/fanout.config.ts";
 import { currentReceipts } from "../src/books/books.ts";
 import { exitCodes } from "../src/cli/exit-codes.ts";
 import { run } from "../src/cli/run.ts";
+import { renderTable } from "../src/cli/table.ts";
 import { resolveConfig } from "../src/config.ts";
 import { readLetters } from "../src/dead-letter/store.ts";
 import { openStore } from "../src/store/open.ts";
@@ -104,33 +104,43 @@ hubspotIsDown = false;
 const second = await deliver();
 
 heading("4. Dead letters by reason");
-const counts = new Map<string, number>();
-const letterStore = openStore(folder("dead-letters"));
-const letterKeys = new Set<string>();
-for await (const receipt of currentReceipts(openStore(folder("receipts")))) {
-  for (const key of receipt.letters) letterKeys.add(key);
+interface Cause {
+  readonly sink: string;
+  readonly code: string;
+  readonly reason: string;
+  count: number;
 }
-for (const key of letterKeys) {
-  for await (const { sink, code, reason } of readLetters(letterStore, key)) {
-    const row = `${sink}\n${code}\n${reason}`;
-    counts.set(row, (counts.get(row) ?? 0) + 1);
+const causes = new Map<string, Cause>();
+const letterStore = openStore(folder("dead-letters"));
+for await (const { letters } of currentReceipts(openStore(folder("receipts")))) {
+  for (const file of letters) {
+    for await (const { fingerprint, sink, code, reason } of readLetters(letterStore, file)) {
+      const cause = causes.get(fingerprint) ?? { sink, code, reason, count: 0 };
+      cause.count++;
+      causes.set(fingerprint, cause);
+    }
   }
 }
-const letters = new Table({
-  head: ["sink", "code", "reason", "records"],
-  colAligns: ["left", "left", "left", "right"],
-  colWidths: [null, null, 58, null],
-  wordWrap: true,
-  style: { head: colors ? ["bold"] : [], border: colors ? ["grey"] : [] },
-});
-for (const [row, count] of [...counts].sort()) letters.push([...row.split("\n"), count]);
-say(letters.toString());
+say(
+  renderTable(
+    {
+      head: ["sink", "code", "reason (of the first one)", "records"],
+      colAligns: ["left", "left", "left", "right"],
+      colWidths: [null, null, 46, null],
+      wordWrap: true,
+    },
+    [...causes.values()]
+      .sort((a, b) => (a.sink + a.code < b.sink + b.code ? -1 : 1))
+      .map(({ sink, code, reason, count }) => [sink, code, reason, count]),
+    colors,
+  ),
+);
 
 // ── the proof ───────────────────────────────────────────────────────────────────────────────────────────────
 
 heading("5. The proof: what each vendor holds, counted at the vendor");
 const lettersOf = (sink: string) =>
-  [...counts].filter(([row]) => row.startsWith(`${sink}\n`)).reduce((sum, [, count]) => sum + count, 0);
+  [...causes.values()].reduce((sum, cause) => sum + (cause.sink === sink ? cause.count : 0), 0);
 let proven = first === exitCodes.pending && second === exitCodes.ok && lettersOf("_intake") === truth.invalid;
 for (const [sink, { stored }] of Object.entries(twins)) {
   const doubled = [...stored.values()].filter((times) => times > 1).length;

@@ -21,14 +21,10 @@ export function renderRun(summary: RunSummary): string {
     colors ? styleText(style, text, { validateStream: false }) : text;
   const number = (value: number, style?: Parameters<typeof styleText>[0]) =>
     value > 0 && style !== undefined ? paint(style, count(value)) : count(value);
-  const table = new Table({
-    head: ["sink", "valid", "delivered", "filtered", "dead-lettered", "pending", "requests", "retries"],
-    colAligns: ["left", "right", "right", "right", "right", "right", "right", "right"],
-    style: { head: colors ? ["bold"] : [], border: colors ? ["grey"] : [] },
-  });
-  for (const name of sinks) {
+  const columns = ["valid", "delivered", "filtered", "dead-lettered", "pending", "requests", "retries"];
+  const rows = sinks.map((name) => {
     const sink = report.sinks[name] ?? emptySink;
-    table.push([
+    return [
       name,
       count(sink.valid),
       number(sink.delivered, "green"),
@@ -37,10 +33,12 @@ export function renderRun(summary: RunSummary): string {
       number(sink.pending, "yellow"),
       count(sink.requests),
       count(sink.retries),
-    ]);
-  }
+    ];
+  });
+  const head = ["sink", ...columns];
+  const colAligns = head.map((_, index) => (index === 0 ? ("left" as const) : ("right" as const)));
   const lines = [
-    table.toString(),
+    renderTable({ head, colAligns }, rows, colors),
     `${count(report.objects)} objects, ${count(report.records)} records in ${seconds.toFixed(1)} s: ${count(report.valid)} valid + ${count(report.invalid)} invalid`,
     isBalanced(report)
       ? paint(
@@ -69,6 +67,25 @@ export function renderRun(summary: RunSummary): string {
       paint("red", `${count(failed)} objects could not be processed; nothing of them is acknowledged.`),
     );
   return `${lines.join("\n")}\n`;
+}
+
+/** A table with a line under its head and none between its rows; cli-table3 has both or neither. */
+export function renderTable(
+  options: Table.TableConstructorOptions,
+  rows: readonly (readonly (string | number)[])[],
+  colors: boolean,
+): string {
+  const table = new Table({
+    ...options,
+    style: { head: colors ? ["bold"] : [], border: colors ? ["grey"] : [] },
+  });
+  for (const row of rows) table.push([...row]);
+  const underHead = 2;
+  return table
+    .toString()
+    .split("\n")
+    .filter((line, index) => index === underHead || !line.includes("├"))
+    .join("\n");
 }
 
 function count(value: number): string {

@@ -232,14 +232,19 @@ async function* unzipFile(
   const open = (from: number) => read(object, start + from, start + compressedSize);
   const windows = method === methodStored ? stored(open(0)) : inflate("deflate", open);
   let checksum = 0;
-  for (;;) {
-    const next = await windows.next();
-    if (next.done === true) {
-      if (next.value !== undefined && "damage" in next.value) return yield next.value;
-      break;
+  try {
+    for (;;) {
+      const next = await windows.next();
+      if (next.done === true) {
+        if (next.value !== undefined && "damage" in next.value) return yield next.value;
+        break;
+      }
+      checksum = crc32(next.value, checksum);
+      yield next.value;
     }
-    checksum = crc32(next.value, checksum);
-    yield next.value;
+  } finally {
+    // Whoever stops early stops the store's reading too; after the end this does nothing.
+    await windows.return({ consumed: 0 });
   }
   if (checksum !== entry.crc32) {
     yield {
