@@ -1,48 +1,50 @@
 // The configuration that ships: every sink that the environment names, every event to all of them.
 import * as z from "zod";
-import { ConfigError, defineConfig, type Sink } from "../src/index.ts";
+import { ConfigError, defineConfig, openStore, type Sink, StoreError } from "../src/index.ts";
 
+/** Variables that are set to something: a blank one counts as absent. */
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** An adapter is imported only where it is configured: a vendor's SDK costs up to 120 ms of a cold start. */
-const makers: Readonly<Record<string, (env: Env) => Promise<Sink<unknown>>>> = {
-  timestream: async (env) => {
-    const { TIMESTREAM_DATABASE: database } = read(env, "timestream", { TIMESTREAM_DATABASE: text });
-    const endpoint = env["AWS_ENDPOINT_URL_TIMESTREAM_WRITE"] ?? env["AWS_ENDPOINT_URL"];
+/**
+ * By name. An adapter is imported only where it is configured, after its variables have been found right: a
+ * vendor's SDK costs up to 120 ms of a cold start.
+ */
+const makers: Readonly<Record<string, (env: Env, name: string) => Promise<Sink<unknown>>>> = {
+  timestream: async (env, name) => {
+    const options = await timestreamOptions(env, name);
     const { timestreamSink } = await import("../adapters/timestream/index.ts");
-    return timestreamSink({ database, ...(endpoint === undefined ? {} : { endpoint }) });
+    return timestreamSink(options);
   },
-  segment: async (env) => {
+  segment: async (env, name) => {
+    const options = segmentOptions(env, name);
     const { segmentSink } = await import("../adapters/segment/index.ts");
-    return segmentSink(segmentOptions(env, "segment"));
+    return blamingHost(() => segmentSink(options));
   },
-  "segment-groups": async (env) => {
+  "segment-groups": async (env, name) => {
+    const options = segmentOptions(env, name);
     const { segmentGroupsSink } = await import("../adapters/segment/index.ts");
-    return segmentGroupsSink(segmentOptions(env, "segment-groups"));
+    return blamingHost(() => segmentGroupsSink(options));
   },
-  mixpanel: async (env) => {
-    const host = hostOf(env, "mixpanel", "MIXPANEL_HOST");
-    const access = mixpanelAccess(env);
+  mixpanel: async (env, name) => {
+    const options = mixpanelOptions(env, name);
     const { mixpanelSink } = await import("../adapters/mixpanel/index.ts");
-    return mixpanelSink({ ...access, ...(host === undefined ? {} : { host }) });
+    return mixpanelSink(options);
   },
-  "hubspot-events": async (env) => {
+  "hubspot-events": async (env, name) => {
+    const { HUBSPOT_PORTAL_ID: portalId, ...connection } = read(env, name, {
+      ...hubspotVariables,
+      HUBSPOT_PORTAL_ID: digits.optional(),
+    });
     const { hubspotEventsSink } = await import("../adapters/hubspot/index.ts");
-    const portalId = env["HUBSPOT_PORTAL_ID"];
-    return hubspotEventsSink({
-      ...hubspotOptions(env, "hubspot-events"),
-      ...(portalId === undefined || portalId === "" ? {} : { portalId }),
-    });
+    return hubspotEventsSink({ ...hubspotConnection(connection), ...(portalId && { portalId }) });
   },
-  "hubspot-companies": async (env) => {
+  "hubspot-companies": async (env, name) => {
+    const { HUBSPOT_CREATE_COMPANIES: create, ...connection } = read(env, name, {
+      ...hubspotVariables,
+      HUBSPOT_CREATE_COMPANIES: z.enum(["true", "false"], { error: "must be true or false" }).optional(),
+    });
     const { hubspotCompaniesSink } = await import("../adapters/hubspot/index.ts");
-    const { HUBSPOT_CREATE_COMPANIES: createUnknown } = read(env, "hubspot-companies", {
-      HUBSPOT_CREATE_COMPANIES: z.enum(["true", "false"]).optional(),
-    });
-    return hubspotCompaniesSink({
-      ...hubspotOptions(env, "hubspot-companies"),
-      createUnknown: createUnknown === "true",
-    });
+    return hubspotCompaniesSink({ ...hubspotConnection(connection), createUnknown: create === "true" });
   },
   file: async (env) => {
     const { fileSink } = await import("../adapters/file/index.ts");
@@ -50,36 +52,68 @@ const makers: Readonly<Record<string, (env: Env) => Promise<Sink<unknown>>>> = {
   },
 };
 
-export default defineConfig(async ({ env, sinks }) => {
-  const names = sinks ?? (env["SINKS"] ?? "timestream,segment,mixpanel,hubspot").split(",");
+/** Without `SINKS`: one sink a vendor. */
+const defaultSinks = "timestream,segment,mixpanel,hubspot";
+
+export default defineConfig(async ({ env: given, sinks }) => {
+  const env: Env = Object.fromEntries(Object.entries(given).filter(([, value]) => value?.trim()));
   const problems: string[] = [];
-  const made: Sink<unknown>[] = [];
-  for (const name of new Set(names.map((each) => each.trim()).filter((each) => each !== ""))) {
+  /** Runs one part of the work, so that every part's problems are told at once. */
+  const part = async <T>(work: () => T | Promise<T>): Promise<T | undefined> => {
     try {
-      const real = name === "hubspot" ? `hubspot-${hubspotMode(env)}` : name;
-      const make = makers[real];
-      if (make === undefined) {
-        throw new ConfigError([
-          `there is no sink named "${name}"; known are ${Object.keys(makers).join(", ")} and hubspot`,
-        ]);
-      }
-      made.push(await make(env));
+      return await work();
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       problems.push(...error.problems);
+      return undefined;
     }
-  }
-  if (problems.length > 0) throw new ConfigError([...new Set(problems)]);
-  if (made.length === 0) throw new ConfigError(["SINKS names no sink"]);
-  return {
-    sinks: made,
-    receipts: env["RECEIPTS"] ?? ".fanout/receipts",
-    deadLetters: env["DEAD_LETTERS"] ?? ".fanout/dead-letters",
   };
+
+  // A variable that is there but blank names no sink; that is more likely a mistake than a wish for all of them.
+  const wanted = new Set<string>();
+  for (const each of sinks ?? (given["SINKS"] ?? defaultSinks).split(",")) {
+    const name = each.trim() === "hubspot" ? await part(() => hubspotSink(env)) : each.trim();
+    if (name) wanted.add(name);
+  }
+  if (wanted.size === 0 && problems.length === 0) {
+    problems.push(`${sinks === undefined ? "SINKS" : "--sinks"} names no sink`);
+  }
+
+  const made: Sink<unknown>[] = [];
+  for (const name of wanted) {
+    const sink = await part(() => {
+      const make = Object.hasOwn(makers, name) ? makers[name] : undefined;
+      if (make !== undefined) return make(env, name);
+      const known = [...Object.keys(makers), "hubspot"].join(", ");
+      throw new ConfigError([`there is no sink named "${name}"; known are ${known}`]);
+    });
+    if (sink !== undefined) made.push(sink);
+  }
+  const receipts = await part(() => address(env, "RECEIPTS", ".fanout/receipts"));
+  const deadLetters = await part(() => address(env, "DEAD_LETTERS", ".fanout/dead-letters"));
+  if (receipts === undefined || deadLetters === undefined || problems.length > 0) {
+    throw new ConfigError([...new Set(problems)]);
+  }
+  return { sinks: made, receipts, deadLetters };
 });
 
-const text = z.string().min(1);
-const url = z.url({ protocol: /^https?$/ });
+// ── variables ───────────────────────────────────────────────────────────────────────────────────────────────
+
+// What they say of a wrong value never quotes it: it may be a secret in the wrong place.
+const secret = z.string().regex(/^[\x21-\x7e]+$/, { error: "must be visible ASCII characters, no space" });
+const digits = z.string().regex(/^\d+$/, { error: "must be a number" });
+const url = z.string().refine(isHttpUrl, {
+  error: "must be an http:// or https:// address, without credentials, query and fragment",
+});
+/** https://docs.aws.amazon.com/timestream/latest/developerguide/API_CreateDatabase.html */
+const database = z
+  .string()
+  .regex(/^[\w.-]{3,256}$/, { error: "must be 3 to 256 of a-z, A-Z, 0-9, _, . and -" });
+const region = z.string().regex(/^[a-z0-9-]+$/, { error: "must be the name of an AWS region" });
+
+function isHttpUrl(text: string): boolean {
+  return /^https?:\/\/[^\s/?#@\\][^\s?#@\\]*$/.test(text) && URL.canParse(text);
+}
 
 /** Reads what a sink needs; a variable that is missing or wrong is one sentence that names it. */
 function read<Shape extends z.ZodRawShape>(
@@ -89,56 +123,104 @@ function read<Shape extends z.ZodRawShape>(
 ): z.output<z.ZodObject<Shape>> {
   const result = z.object(shape).safeParse(env);
   if (result.success) return result.data;
-  const names = [...new Set(result.error.issues.map((issue) => String(issue.path[0])))];
   throw new ConfigError(
-    names.map((name) =>
-      env[name] === undefined || env[name] === ""
+    result.error.issues.map(({ path, message }) => {
+      const name = String(path[0]);
+      return env[name] === undefined
         ? `${name} is not set; the sink ${sink} needs it`
-        : `${name} is not valid for the sink ${sink}`,
-    ),
+        : `${name} is not valid for the sink ${sink}: it ${message}`;
+    }),
   );
 }
 
-function hostOf(env: Env, sink: string, name: string): string | undefined {
-  return env[name] === undefined ? undefined : read(env, sink, { [name]: url })[name];
-}
-
-function segmentOptions(env: Env, sink: string): { writeKey: string; host?: string } {
-  const { SEGMENT_WRITE_KEY: writeKey } = read(env, sink, { SEGMENT_WRITE_KEY: text });
-  const host = hostOf(env, sink, "SEGMENT_HOST");
-  return { writeKey, ...(host === undefined ? {} : { host }) };
-}
-
-function mixpanelAccess(
-  env: Env,
-): { token: string } | { serviceAccount: { username: string; secret: string; projectId: string } } {
-  if (env["MIXPANEL_SERVICE_ACCOUNT"] === undefined) {
-    const { MIXPANEL_TOKEN: token } = read(env, "mixpanel", { MIXPANEL_TOKEN: text });
-    return { token };
+/** Segment's adapter is stricter about its host than an address is; the write key has been found right before. */
+function blamingHost<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    throw new ConfigError([`SEGMENT_HOST is not valid: ${error.message}`]);
   }
-  const account = read(env, "mixpanel", {
-    MIXPANEL_SERVICE_ACCOUNT: text,
-    MIXPANEL_SERVICE_SECRET: text,
-    MIXPANEL_PROJECT_ID: text,
+}
+
+/** A folder or `s3://` URL, which nothing is asked of yet but to be one. */
+function address(env: Env, name: string, fallback: string): string {
+  const place = env[name] ?? fallback;
+  try {
+    openStore(place);
+    return place;
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    throw new ConfigError([`${name} is not valid: ${error.message.replace(JSON.stringify(place), "it")}`]);
+  }
+}
+
+async function timestreamOptions(env: Env, sink: string) {
+  const options = read({ ...env, AWS_REGION: await regionOf(env) }, sink, {
+    TIMESTREAM_DATABASE: database,
+    AWS_REGION: region,
+    AWS_ENDPOINT_URL_TIMESTREAM_WRITE: url.optional(),
+    AWS_ENDPOINT_URL: url.optional(),
   });
+  const endpoint = options.AWS_ENDPOINT_URL_TIMESTREAM_WRITE ?? options.AWS_ENDPOINT_URL;
   return {
-    serviceAccount: {
-      username: account.MIXPANEL_SERVICE_ACCOUNT,
-      secret: account.MIXPANEL_SERVICE_SECRET,
-      projectId: account.MIXPANEL_PROJECT_ID,
-    },
+    database: options.TIMESTREAM_DATABASE,
+    region: options.AWS_REGION,
+    ...(endpoint && { endpoint }),
   };
 }
 
-function hubspotOptions(env: Env, sink: string): { accessToken: string; baseUrl?: string } {
-  const { HUBSPOT_ACCESS_TOKEN: accessToken } = read(env, sink, { HUBSPOT_ACCESS_TOKEN: text });
-  const baseUrl = hostOf(env, sink, "HUBSPOT_BASE_URL");
-  return { accessToken, ...(baseUrl === undefined ? {} : { baseUrl }) };
+/** As the SDK finds it: `AWS_REGION`, else the profile's. Without one every request would fail, one by one. */
+async function regionOf(env: Env): Promise<string | undefined> {
+  if (env["AWS_REGION"] !== undefined) return env["AWS_REGION"];
+  const { TimestreamWriteClient } = await import("@aws-sdk/client-timestream-write");
+  return await new TimestreamWriteClient().config.region().catch(() => undefined);
 }
 
-function hubspotMode(env: Env): "events" | "companies" {
-  const { HUBSPOT_MODE: mode } = read(env, "hubspot", {
-    HUBSPOT_MODE: z.enum(["events", "companies"]).default("events"),
+function segmentOptions(env: Env, sink: string) {
+  const options = read(env, sink, { SEGMENT_WRITE_KEY: secret, SEGMENT_HOST: url.optional() });
+  const { SEGMENT_WRITE_KEY: writeKey, SEGMENT_HOST: host } = options;
+  return { writeKey, ...(host && { host }) };
+}
+
+/** A service account comes before a token: whoever names one wants it, and half of one is a mistake to be told. */
+function mixpanelOptions(env: Env, sink: string) {
+  const optional = { MIXPANEL_HOST: url.optional() };
+  if (env["MIXPANEL_SERVICE_ACCOUNT"] === undefined && env["MIXPANEL_SERVICE_SECRET"] === undefined) {
+    const { MIXPANEL_TOKEN: token, MIXPANEL_HOST: host } = read(env, sink, {
+      MIXPANEL_TOKEN: secret,
+      ...optional,
+    });
+    return { token, ...(host && { host }) };
+  }
+  const options = read(env, sink, {
+    MIXPANEL_SERVICE_ACCOUNT: secret,
+    MIXPANEL_SERVICE_SECRET: secret,
+    MIXPANEL_PROJECT_ID: digits,
+    ...optional,
   });
-  return mode;
+  const serviceAccount = {
+    username: options.MIXPANEL_SERVICE_ACCOUNT,
+    secret: options.MIXPANEL_SERVICE_SECRET,
+    projectId: options.MIXPANEL_PROJECT_ID,
+  };
+  return { serviceAccount, ...(options.MIXPANEL_HOST && { host: options.MIXPANEL_HOST }) };
+}
+
+/**
+ * The sink that `hubspot` stands for: custom events, unless `HUBSPOT_MODE` says `companies`. Events keep every
+ * record, companies only their newest figures; events need an Enterprise subscription, companies none.
+ */
+function hubspotSink(env: Env): string {
+  const { HUBSPOT_MODE: mode } = read(env, "hubspot", {
+    HUBSPOT_MODE: z.enum(["events", "companies"], { error: "must be events or companies" }).default("events"),
+  });
+  return `hubspot-${mode}`;
+}
+
+const hubspotVariables = { HUBSPOT_ACCESS_TOKEN: secret, HUBSPOT_BASE_URL: url.optional() };
+
+function hubspotConnection(variables: z.output<z.ZodObject<typeof hubspotVariables>>) {
+  const { HUBSPOT_ACCESS_TOKEN: accessToken, HUBSPOT_BASE_URL: baseUrl } = variables;
+  return { accessToken, ...(baseUrl && { baseUrl }) };
 }

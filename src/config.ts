@@ -43,7 +43,10 @@ export class ConfigError extends Error {
   }
 }
 
-const names = z.union([z.literal("*"), z.array(z.string().min(1))]);
+const names = z.union([z.literal("*"), z.array(z.string().min(1))], {
+  error: 'must be "*" or a list of names',
+});
+const called = z.custom((value) => typeof value === "function", "must be a function");
 const whole = z.int().positive();
 const milliseconds = z.number().nonnegative();
 
@@ -51,18 +54,19 @@ const configSchema = z.strictObject({
   sinks: z
     .array(
       z.looseObject({
-        name: z.string(),
+        // It is part of the books' keys.
+        name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'must consist of a-z, 0-9 and "-"'),
         limits: z.looseObject({
           itemsPerRequest: whole,
           bytesPerRequest: whole,
           bytesPerItem: whole,
           concurrency: whole,
         }),
-        encode: z.function(),
-        send: z.function(),
+        encode: called,
+        send: called,
       }),
     )
-    .min(1),
+    .min(1, "must name at least one sink"),
   receipts: z.string().min(1),
   deadLetters: z.string().min(1),
   routes: z.array(z.strictObject({ metrics: names, sinks: names })).optional(),
@@ -90,20 +94,24 @@ export async function resolveConfig(make: MakeConfig, request: ConfigRequest): P
   const config = await make(request);
   const checked = configSchema.safeParse(config);
   if (!checked.success) throw new ConfigError(checked.error.issues.map(sentence));
-  const known = new Set(config.sinks.map(({ name }) => name));
+  const known = config.sinks.map(({ name }) => name);
+  const doubled = new Set(known.filter((name, index) => known.indexOf(name) !== index));
+  const problems = [...doubled].map((name) => `two sinks are named ${name}; their books would mix`);
   const strange = (config.routes ?? []).flatMap(({ sinks }) =>
-    sinks === "*" ? [] : sinks.filter((name) => !known.has(name)),
+    sinks === "*" ? [] : sinks.filter((name) => !known.includes(name)),
   );
   // A route may name sinks of other deployments: with one function a sink, each one knows only its own.
-  if (strange.length > 0 && request.sinks === undefined && request.env["SINKS"] === undefined) {
-    throw new ConfigError([
-      `routes name the sinks ${[...new Set(strange)].join(", ")}, which are not configured`,
-    ]);
+  if (request.sinks === undefined && request.env["SINKS"] === undefined) {
+    problems.push(
+      ...[...new Set(strange)].map((name) => `routes name the sink ${name}, which is not configured`),
+    );
   }
+  if (problems.length > 0) throw new ConfigError(problems);
   return config;
 }
 
-function sentence(issue: z.core.$ZodIssue): string {
-  const where = issue.path.length === 0 ? "the configuration" : issue.path.map(String).join(".");
-  return `${where}: ${issue.message}`;
+/** zod's own words say what was expected and what kind of thing was there, never its value. */
+function sentence({ path, message }: z.core.$ZodIssue): string {
+  const where = path.length === 0 ? "the configuration" : path.map(String).join(".");
+  return `${where}: ${message}`;
 }

@@ -2,10 +2,12 @@
 import { Logger as PowertoolsLogger } from "@aws-lambda-powertools/logger";
 import { Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
 import type { MetricUnit as Unit } from "@aws-lambda-powertools/metrics/types";
+import { ObjectBusy } from "../books/claim.ts";
 import type { ObjectReport, SinkReport } from "../books/report.ts";
 import { type Clock, systemClock } from "../delivery/clock.ts";
-import { parseNotification } from "../intake/notification.ts";
-import type { LogFields, Logger } from "../log.ts";
+import { type ObjectRef, parseNotification } from "../intake/notification.ts";
+import type { Logger } from "../log.ts";
+import { StoreError } from "../store/object-store.ts";
 import type { Worker } from "../worker.ts";
 
 export interface LambdaOptions {
@@ -13,7 +15,10 @@ export interface LambdaOptions {
   readonly createWorker: (log: Logger) => Worker | Promise<Worker>;
   /** Default: Powertools' logger, set up by its own variables (`POWERTOOLS_LOG_LEVEL`, …). */
   readonly logger?: PowertoolsLogger;
-  /** Default: EMF metrics in the namespace `FirehoseFanout`, one set a sink. */
+  /**
+   * Default: the namespace `FirehoseFanout` and no dimension but `Sink`. Dimensions of an instance that is given
+   * are kept: Powertools' own `service`, say, unless `clearDefaultDimensions` was called.
+   */
   readonly metrics?: Metrics;
   readonly clock?: Clock;
 }
@@ -29,56 +34,100 @@ export interface BatchResponse {
   readonly batchItemFailures: readonly { readonly itemIdentifier: string }[];
 }
 
-/** Kept back from the function's time for letters, deferrals and receipts, in milliseconds. */
-const marginMs = 15_000;
+/** Why an object, or a whole message, was not acknowledged. */
+interface Failure {
+  /** Stable: a {@link StoreError}'s code, `OBJECT_BUSY`, `OUT_OF_TIME`, `MALFORMED` or `UNEXPECTED`. */
+  readonly code: string;
+  /** One sentence without a payload or a secret. */
+  readonly reason: string;
+  /** Where it happened, when nobody foresaw it. */
+  readonly at?: string;
+}
 
 /**
- * The handler. A message of a queue succeeds or fails alone (`ReportBatchItemFailures` must be on). Without a queue
- * a failure is thrown, so that Lambda tries again and then uses the on-failure destination.
+ * Kept back from the function's time for letters, deferrals and receipts, in milliseconds: two connections that S3
+ * does not take (5 s each, see store/s3.ts), then the writes. A short function cannot afford so much, and gives a
+ * quarter: at Lambda's default of 3 s the usual writes, four after each other, still fit.
+ */
+const longestMarginMs = 15_000;
+const marginShare = 1 / 4;
+
+/** The next delivery may find these gone by itself; every other failure wants somebody who looks. */
+const passing = new Set(["OBJECT_BUSY", "OUT_OF_TIME", "TRANSIENT"]);
+
+/**
+ * The handler. A message of a queue succeeds or fails alone (`ReportBatchItemFailures` must be on), and is
+ * acknowledged when the receipts of all its objects are durable. Without a queue a failure is thrown, so that
+ * Lambda tries again and then uses the on-failure destination.
+ *
+ * An object that is gone (`NOT_FOUND`, `CHANGED`) fails its message each time, until that lies in the queue's own
+ * dead-letter queue: no retry will help, but acknowledging it would lose a batch without anybody knowing.
  *
  * `createWorker` runs at the cold start: a missing secret fails the function before its first event.
  */
 export async function createHandler(
   options: LambdaOptions,
 ): Promise<(event: unknown, context: LambdaContext) => Promise<BatchResponse>> {
-  const {
-    clock = systemClock,
-    metrics = new Metrics({ namespace: "FirehoseFanout", serviceName: "firehose-fanout" }),
-  } = options;
-  const log = adapt(options.logger ?? new PowertoolsLogger({ serviceName: "firehose-fanout" }));
+  const { clock = systemClock, metrics = defaultMetrics() } = options;
+  const logger = options.logger ?? new PowertoolsLogger({ serviceName: "firehose-fanout" });
+  const log = adapt(logger);
   const worker = await options.createWorker(log);
 
+  /** Undefined: all that had to be done is durable. */
+  async function processObject(ref: ObjectRef, deadline: number): Promise<Failure | undefined> {
+    if (clock.now() >= deadline)
+      return { code: "OUT_OF_TIME", reason: "no time was left to begin with the object" };
+    try {
+      const report = await worker.process(ref, { deadline });
+      tell(log, report);
+      measure(metrics, report, clock.now());
+      return undefined;
+    } catch (error) {
+      return failureOf(error);
+    }
+  }
+
   return async (event, context) => {
-    const deadline = clock.now() + context.getRemainingTimeInMillis() - marginMs;
-    const isQueue = fromQueue(event);
-    const failures: { itemIdentifier: string; reason: string }[] = [];
+    logger.appendKeys({ requestId: context.awsRequestId });
+    const remaining = context.getRemainingTimeInMillis();
+    const deadline = clock.now() + remaining - Math.min(longestMarginMs, remaining * marginShare);
+    const failures: (Failure & { readonly itemIdentifier: string })[] = [];
+
     for (const message of parseNotification(event)) {
-      const fail = (reason: string) => {
-        failures.push({ itemIdentifier: message.id, reason });
-        log.error("a notification failed and is not acknowledged", {
+      const fail = (failure: Failure, ref?: ObjectRef) => {
+        failures.push({ ...failure, itemIdentifier: message.id });
+        const { code, reason, at } = failure;
+        const object = ref === undefined ? undefined : `${ref.bucket}/${ref.key}`;
+        const tellIt = passing.has(code) ? log.warn : log.error;
+        tellIt("a notification failed and is not acknowledged", {
           messageId: message.id,
+          object,
+          code,
           reason,
-          requestId: context.awsRequestId,
+          at,
         });
       };
       if ("malformed" in message) {
-        fail(message.malformed);
+        fail({ code: "MALFORMED", reason: message.malformed });
         continue;
       }
-      try {
-        for (const ref of message.objects) {
-          if (clock.now() >= deadline) throw new Error("no time was left to begin with it");
-          const report = await worker.process(ref, { deadline });
-          tell(log, report);
-          measure(metrics, report, clock.now());
-        }
-      } catch (error) {
-        fail(error instanceof Error ? error.message : "unknown error");
+      if (message.ignored > 0) {
+        log.info("notifications that are no work were ignored", {
+          messageId: message.id,
+          ignored: message.ignored,
+        });
+      }
+      for (const ref of message.objects) {
+        // One that fails does not keep the others of its message waiting: with it, they may wait for ever.
+        const failure = await processObject(ref, deadline);
+        if (failure !== undefined) fail(failure, ref);
       }
     }
+
     const [first] = failures;
-    if (first !== undefined && !isQueue) throw new Error(first.reason);
-    return { batchItemFailures: failures.map(({ itemIdentifier }) => ({ itemIdentifier })) };
+    if (first !== undefined && !fromQueue(event)) throw new Error(`${first.code}: ${first.reason}`);
+    const failed = new Set(failures.map(({ itemIdentifier }) => itemIdentifier));
+    return { batchItemFailures: [...failed].map((itemIdentifier) => ({ itemIdentifier })) };
   };
 }
 
@@ -89,14 +138,32 @@ function fromQueue(event: unknown): boolean {
   return typeof first === "object" && first !== null && "messageId" in first;
 }
 
+/** What others' code says in an error may quote what it worked on, so only the error's kind and place are told. */
+function failureOf(error: unknown): Failure {
+  if (error instanceof StoreError || error instanceof ObjectBusy) {
+    return { code: error.code, reason: error.message };
+  }
+  if (!(error instanceof Error))
+    return { code: "UNEXPECTED", reason: "something else than an error was thrown" };
+  const frames = (error.stack ?? "")
+    .replace(error.message, "")
+    .split("\n")
+    .filter((line) => /^ +at /.test(line));
+  return {
+    code: "UNEXPECTED",
+    reason: `an unexpected ${error.name}`,
+    at: frames.map((line) => line.trim()).join("; "),
+  };
+}
+
 function tell(log: Logger, report: ObjectReport): void {
   const { object, records, valid, invalid, unread } = report;
-  log.info("object processed", { object: `${object.bucket}/${object.key}`, records, valid, invalid, unread });
-  for (const [
-    sink,
-    { valid: events, delivered, filtered, deadLettered, pending, requests, retries },
-  ] of Object.entries(report.sinks)) {
+  const name = `${object.bucket}/${object.key}`;
+  log.info("object processed", { object: name, records, valid, invalid, unread });
+  for (const [sink, { valid: events, ...counts }] of Object.entries(report.sinks)) {
+    const { delivered, filtered, deadLettered, pending, requests, retries } = counts;
     log.info("sink served", {
+      object: name,
       sink,
       valid: events,
       delivered,
@@ -109,8 +176,18 @@ function tell(log: Logger, report: ObjectReport): void {
   }
 }
 
+/** One dimension, so that an alarm need not know how a deployment is called. */
+function defaultMetrics(): Metrics {
+  const metrics = new Metrics({ namespace: "FirehoseFanout" });
+  metrics.clearDefaultDimensions();
+  return metrics;
+}
+
 /** CloudWatch's embedded metric format: the intake's counts without a dimension, then every sink's with its name. */
 function measure(metrics: Metrics, report: ObjectReport, now: number): void {
+  // The format wants at least one set of dimensions, of which an empty one is lawful.
+  // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+  metrics.addDimensions({});
   metrics.addMetric("Records", MetricUnit.Count, report.records);
   metrics.addMetric("Invalid", MetricUnit.Count, report.invalid);
   metrics.publishStoredMetrics();
@@ -138,16 +215,16 @@ function sinkMetrics(sink: SinkReport, now: number): readonly (readonly [string,
         ]),
     ...(sink.newestTime === undefined
       ? []
-      : [["Freshness", MetricUnit.Milliseconds, now - sink.newestTime] as const]),
+      : // A clock that runs ahead somewhere must not make up for what is late.
+        [["Freshness", MetricUnit.Milliseconds, Math.max(0, now - sink.newestTime)] as const]),
   ];
 }
 
 function adapt(logger: PowertoolsLogger): Logger {
-  const extra = (fields: LogFields = {}) => ({ ...fields });
   return {
-    debug: (message, fields) => logger.debug(message, extra(fields)),
-    info: (message, fields) => logger.info(message, extra(fields)),
-    warn: (message, fields) => logger.warn(message, extra(fields)),
-    error: (message, fields) => logger.error(message, extra(fields)),
+    debug: (message, fields = {}) => logger.debug(message, { ...fields }),
+    info: (message, fields = {}) => logger.info(message, { ...fields }),
+    warn: (message, fields = {}) => logger.warn(message, { ...fields }),
+    error: (message, fields = {}) => logger.error(message, { ...fields }),
   };
 }

@@ -1,0 +1,589 @@
+import { hash } from "node:crypto";
+import { Metrics } from "@aws-lambda-powertools/metrics";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import * as z from "zod";
+import { openBooks } from "../../src/books/books.ts";
+import { emptySink, type ObjectReport } from "../../src/books/report.ts";
+import { ConfigError } from "../../src/config.ts";
+import { sinkUnavailable } from "../../src/delivery/sink.ts";
+import { createHandler, type LambdaOptions } from "../../src/lambda/worker.ts";
+import { StoreError } from "../../src/store/object-store.ts";
+import { virtualClock } from "../../src/testing/index.ts";
+import type { Worker } from "../../src/worker.ts";
+import {
+  createWorld,
+  delivered,
+  eventRecord,
+  idsOf,
+  type ScriptedSink,
+  scriptedSink,
+  type World,
+} from "../support/world.ts";
+
+const never = () => new Promise<never>(() => {});
+
+// ── what goes in ────────────────────────────────────────────────────────────────────────────────────────────
+
+const created = (key: string, eventName = "ObjectCreated:Put") => ({
+  eventVersion: "2.1",
+  eventSource: "aws:s3",
+  eventName,
+  s3: { bucket: { name: "source" }, object: { key } },
+});
+const direct = (...keys: string[]) => ({ Records: keys.map((key) => created(key)) });
+const queued = (messages: Readonly<Record<string, unknown>>) => ({
+  Records: Object.entries(messages).map(([messageId, body]) => ({
+    messageId,
+    eventSource: "aws:sqs",
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  })),
+});
+const testEvent = { Service: "Amazon S3", Event: "s3:TestEvent", Bucket: "source" };
+
+/** An invocation with so many milliseconds. */
+const context = (remaining = 900_000) => ({
+  awsRequestId: "request-1",
+  getRemainingTimeInMillis: () => remaining,
+});
+const failed = (...ids: string[]) => ({
+  batchItemFailures: ids.map((itemIdentifier) => ({ itemIdentifier })),
+});
+
+function handlerIn(world: World, sinks: readonly ScriptedSink[], options: Partial<LambdaOptions> = {}) {
+  return createHandler({
+    createWorker: (log) => world.worker(sinks, { log }),
+    clock: world.clock,
+    ...options,
+  });
+}
+
+// ── what comes out ──────────────────────────────────────────────────────────────────────────────────────────
+
+type Line = Readonly<Record<string, unknown>>;
+let written: string;
+beforeEach(() => {
+  written = "";
+  for (const stream of [process.stdout, process.stderr]) {
+    vi.spyOn(stream, "write").mockImplementation((chunk) => {
+      written += typeof chunk === "string" ? chunk : Buffer.from(chunk).toString("utf8");
+      return true;
+    });
+  }
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** All that was written, each line as the JSON document that it must be. */
+function lines(): Line[] {
+  expect(written === "" || written.endsWith("\n")).toBe(true);
+  return written
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => JSON.parse(line));
+}
+const logged = () => lines().filter((line) => !("_aws" in line));
+const emitted = () => lines().filter((line) => "_aws" in line);
+
+/**
+ * The format's own rules.
+ * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+ */
+const embedded = z.strictObject({
+  Timestamp: z.int(),
+  CloudWatchMetrics: z
+    .array(
+      z.strictObject({
+        Namespace: z.string().min(1),
+        // At least one set, which may be empty.
+        Dimensions: z.array(z.array(z.string().min(1)).max(30)).length(1),
+        Metrics: z
+          .array(z.strictObject({ Name: z.string().min(1), Unit: z.enum(["Count", "Milliseconds"]) }))
+          .min(1)
+          .max(100),
+      }),
+    )
+    .length(1),
+});
+
+/** Every set of metrics as its dimensions, values and units; what they name must be there, and nothing else. */
+function metricSets() {
+  return emitted().map(({ _aws, ...members }) => {
+    const { CloudWatchMetrics: directives } = embedded.parse(_aws);
+    const metrics = directives.flatMap((each) => each.Metrics);
+    const names = directives.flatMap((each) => each.Dimensions.flat());
+    for (const name of names) expect(members[name]).toEqual(expect.any(String));
+    for (const { Name } of metrics) expect(members[Name]).toEqual(expect.any(Number));
+    expect(Object.keys(members).sort()).toEqual([...names, ...metrics.map(({ Name }) => Name)].sort());
+    expect(directives.map(({ Namespace }) => Namespace)).toEqual(["FirehoseFanout"]);
+    return {
+      dimensions: Object.fromEntries(names.map((name) => [name, members[name]])),
+      values: Object.fromEntries(metrics.map(({ Name }) => [Name, members[Name]])),
+      units: Object.fromEntries(metrics.map(({ Name, Unit }) => [Name, Unit])),
+    };
+  });
+}
+
+// ── messages ────────────────────────────────────────────────────────────────────────────────────────────────
+
+describe("a batch of a queue", () => {
+  test("gets back exactly the messages that failed; the receipts of the others are there", async () => {
+    const world = createWorld();
+    for (const key of ["fine", "busy", "unreadable", "also-fine"]) world.putEvents(key, 3);
+    const version = hash("md5", world.source.objects.get("busy")?.bytes ?? "", "hex");
+    const books = openBooks(
+      world.receipts,
+      { bucket: "memory://source", key: "busy", version },
+      { id: "another worker" },
+      world.clock,
+    );
+    await books.claim("a", undefined, world.clock.now() + 60_000);
+    world.source.before = (operation, key) => {
+      if (operation === "look" && key === "unreadable") throw new StoreError("TRANSIENT", "S3 is slow today");
+    };
+    const sink = scriptedSink("a");
+    const handler = await handlerIn(world, [sink]);
+    const answer = await world.clock.run(
+      handler(
+        queued({
+          m1: direct("fine"),
+          m2: direct("busy"),
+          m3: "this is no JSON",
+          m4: direct("unreadable"),
+          m5: testEvent,
+          m6: direct("also-fine"),
+        }),
+        context(),
+      ),
+    );
+    expect(answer).toEqual(failed("m2", "m3", "m4"));
+    expect(sink.requests).toHaveLength(2);
+    const receipts = [...world.receipts.objects.keys()].filter((key) => key.endsWith(".receipt.json"));
+    expect(receipts).toHaveLength(4);
+    expect(
+      logged()
+        .filter((line) => "code" in line)
+        .map(({ level, messageId, code, object }) => ({ level, messageId, code, object })),
+    ).toEqual([
+      { level: "WARN", messageId: "m2", code: "OBJECT_BUSY", object: "source/busy" },
+      { level: "ERROR", messageId: "m3", code: "MALFORMED", object: undefined },
+      { level: "WARN", messageId: "m4", code: "TRANSIENT", object: "source/unreadable" },
+    ]);
+  });
+
+  test("is answered only when the receipts are durable", async () => {
+    const world = createWorld();
+    world.putEvents("a", 3);
+    const sink = scriptedSink("a");
+    const durable = Promise.withResolvers<void>();
+    world.receipts.before = (operation, key) =>
+      operation === "putIfAbsent" && key.endsWith("a/000001.receipt.json") ? durable.promise : undefined;
+    const handler = await handlerIn(world, [sink]);
+    let answered = false;
+    const answer = handler(queued({ m1: direct("a") }), context()).finally(() => {
+      answered = true;
+    });
+    await world.clock.advance(10_000);
+    expect(sink.stored.size).toBe(3);
+    expect(answered).toBe(false);
+    durable.resolve();
+    expect(await world.clock.run(answer)).toEqual(failed());
+  });
+
+  test("a message whose receipt cannot be written fails, though everything was delivered", async () => {
+    const world = createWorld();
+    world.putEvents("a", 3);
+    world.receipts.before = (operation, key) => {
+      if (operation === "putIfAbsent" && key.includes("receipt"))
+        throw new StoreError("TRANSIENT", "503 SlowDown");
+    };
+    const sink = scriptedSink("a");
+    const handler = await handlerIn(world, [sink]);
+    expect(await world.clock.run(handler(queued({ m1: direct("a") }), context()))).toEqual(failed("m1"));
+    expect(sink.stored.size).toBe(3);
+  });
+
+  test("a message of several objects fails as a whole; none waits for another, and a redelivery does what is left", async () => {
+    const world = createWorld();
+    for (const key of ["a", "b", "c"]) world.putEvents(key, 3);
+    let isBroken = true;
+    world.source.before = (operation, key) => {
+      if (isBroken && operation === "read" && key === "a") throw new StoreError("FAILED", "a is broken");
+    };
+    const sink = scriptedSink("a");
+    const handler = await handlerIn(world, [sink]);
+    const event = queued({ m1: direct("a", "b", "c"), m2: direct("c") });
+    expect(await world.clock.run(handler(event, context()))).toEqual(failed("m1"));
+    // All objects of this world hold the same ids: two of three have been delivered.
+    expect([...sink.stored.values()]).toEqual([2, 2, 2]);
+    isBroken = false;
+    expect(await world.clock.run(handler(event, context()))).toEqual(failed());
+    expect([...sink.stored.values()]).toEqual([3, 3, 3]);
+    expect(sink.requests).toHaveLength(3);
+  });
+
+  test("a message of which two objects fail is named once", async () => {
+    const world = createWorld();
+    const handler = await handlerIn(world, [scriptedSink("a")]);
+    const answer = await world.clock.run(handler(queued({ m1: direct("gone", "gone-too") }), context()));
+    expect(answer).toEqual(failed("m1"));
+    expect(logged().filter(({ code }) => code === "NOT_FOUND")).toHaveLength(2);
+  });
+});
+
+describe("S3 without a queue", () => {
+  test("what was done is answered, what failed is thrown, so that Lambda tries again", async () => {
+    const world = createWorld();
+    world.putEvents("a", 3);
+    const sink = scriptedSink("a");
+    const handler = await handlerIn(world, [sink]);
+    expect(await world.clock.run(handler(direct("a"), context()))).toEqual(failed());
+    world.source.before = () => {
+      throw new StoreError("TRANSIENT", "reading source/b failed: 503");
+    };
+    await expect(world.clock.run(handler(direct("b"), context()))).rejects.toThrow(
+      "TRANSIENT: reading source/b failed: 503",
+    );
+  });
+
+  test("a malformed event is thrown, too", async () => {
+    const handler = await handlerIn(createWorld(), [scriptedSink("a")]);
+    await expect(handler({ hello: "world" }, context())).rejects.toThrow("MALFORMED");
+  });
+});
+
+describe("what is no work is acknowledged", () => {
+  test("S3's test event", async () => {
+    const handler = await handlerIn(createWorld(), [scriptedSink("a")]);
+    expect(await handler(testEvent, context())).toEqual(failed());
+    expect(await handler(queued({ m1: testEvent }), context())).toEqual(failed());
+    expect(written).toBe("");
+  });
+
+  test("removals are counted in the log, and the objects beside them delivered", async () => {
+    const world = createWorld();
+    world.putEvents("a", 3);
+    const sink = scriptedSink("a");
+    const handler = await handlerIn(world, [sink]);
+    const removed = created("old", "ObjectRemoved:Delete");
+    const body = { Records: [removed, created("a"), removed] };
+    expect(await world.clock.run(handler(queued({ m1: body }), context()))).toEqual(failed());
+    expect(sink.stored.size).toBe(3);
+    expect(logged()).toContainEqual(expect.objectContaining({ level: "INFO", messageId: "m1", ignored: 2 }));
+  });
+});
+
+describe("an object that is gone", () => {
+  test("fails its message every time, with an error line that says so, until the queue gives it up", async () => {
+    const world = createWorld();
+    const handler = await handlerIn(world, [scriptedSink("a")]);
+    for (const _ of [1, 2]) {
+      written = "";
+      expect(await handler(queued({ m1: direct("gone") }), context())).toEqual(failed("m1"));
+      expect(logged()).toEqual([
+        expect.objectContaining({
+          level: "ERROR",
+          code: "NOT_FOUND",
+          messageId: "m1",
+          requestId: "request-1",
+          object: "source/gone",
+          reason: expect.stringContaining("memory://source/gone does not exist"),
+        }),
+      ]);
+    }
+    await expect(handler(direct("gone"), context())).rejects.toThrow("NOT_FOUND");
+  });
+});
+
+// ── time ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+describe("the deadline", () => {
+  test.each([
+    [900_000, 885_000],
+    [60_000, 45_000],
+    [30_000, 22_500],
+    [10_000, 7_500],
+    [3_000, 2_250],
+  ])("of a function with %i ms left, sending has %i", async (remaining, sending) => {
+    const clock = virtualClock();
+    const deadlines: (number | undefined)[] = [];
+    const worker: Worker = {
+      process(ref, { deadline } = {}) {
+        deadlines.push(deadline === undefined ? undefined : deadline - clock.now());
+        const object = { ...ref, version: "1" };
+        return Promise.resolve({ object, records: 0, valid: 0, invalid: 0, sinks: {}, unread: false });
+      },
+      close: () => Promise.resolve(),
+    };
+    const handler = await createHandler({ createWorker: () => worker, clock });
+    await handler(direct("a"), context(remaining));
+    expect(deadlines).toEqual([sending]);
+  });
+
+  test("what is pending then has its deferral and is acknowledged; what had not begun is not", async () => {
+    const world = createWorld();
+    world.putEvents("a", 3);
+    world.putEvents("b", 3);
+    const [good, hung] = [scriptedSink("good"), scriptedSink("hung")];
+    hung.reply = never;
+    const handler = await handlerIn(world, [good, hung]);
+    const began = world.clock.now();
+    const event = queued({ m1: direct("a"), m2: direct("b") });
+    expect(await world.clock.run(handler(event, context(30_000)))).toEqual(failed("m2"));
+    expect(world.clock.now() - began).toBeLessThan(30_000);
+    expect(good.stored.size).toBe(3);
+    expect(world.deferrals()).toEqual([expect.stringContaining("deferrals/sink=hung/")]);
+    expect((await world.latestReceipts())["hung"]).toMatchObject({ counts: { pending: 3 } });
+    expect(logged()).toContainEqual(
+      expect.objectContaining({ level: "WARN", messageId: "m2", code: "OUT_OF_TIME", object: "source/b" }),
+    );
+    // The redelivery finds all of its time.
+    expect(await world.clock.run(handler(queued({ m2: direct("b") }), context(30_000)))).toEqual(failed());
+    expect([...good.stored.values()]).toEqual([2, 2, 2]);
+  });
+});
+
+// ── metrics ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+describe("metrics", () => {
+  test("one set of the intake, and one a sink with its counts, its latency and its freshness", async () => {
+    const world = createWorld();
+    world.putEvents("a", 20);
+    const broken = Buffer.from("no json\n");
+    const bytes = Buffer.concat([world.source.objects.get("a")?.bytes ?? broken, broken]);
+    world.source.objects.set("a", { bytes, lastModified: 0 });
+    const [good, picky, down] = [scriptedSink("good"), scriptedSink("picky"), scriptedSink("down")];
+    good.reply = async (_, { clock }, request) => {
+      await clock.sleep(request === 1 ? 100 : 300);
+      return delivered;
+    };
+    picky.encode = ({ id }) => (id < "e3" ? { filtered: "not wanted" } : { payload: { id }, bytes: 10 });
+    picky.reply = ({ items }, { attempt }) =>
+      items.map((_, index) => {
+        if (index === 0) return { status: "rejected", code: "NO", reason: "never" };
+        return attempt === 1 ? { status: "transient", reason: "later" } : delivered;
+      });
+    down.reply = () => Promise.reject(sinkUnavailable("the token is wrong"));
+    const handler = await handlerIn(world, [good, picky, down]);
+    await world.clock.advance(60_000);
+    await world.clock.run(handler(direct("a"), context()));
+
+    const sets = metricSets();
+    expect(sets.map(({ dimensions }) => dimensions)).toEqual([
+      {},
+      { Sink: "down" },
+      { Sink: "good" },
+      { Sink: "picky" },
+    ]);
+    const [intake, ofDown, ofGood, ofPicky] = sets.map(({ values }) => values);
+    expect(intake).toEqual({ Records: 21, Invalid: 1 });
+    expect(ofGood).toEqual({
+      Delivered: 20,
+      Filtered: 0,
+      DeadLettered: 0,
+      Pending: 0,
+      Requests: 2,
+      Retries: 0,
+      Latency: 200,
+      LatencyMax: 300,
+      Freshness: world.clock.now() - (Date.UTC(2026, 0, 1) + 19_000),
+    });
+    // e1, e10 to e19 and e2 are below "e3", and e0: 13 of 20; the first of the others is refused for good.
+    expect(ofPicky).toMatchObject({ Delivered: 5, Filtered: 13, Retries: 1, Pending: 0 });
+    expect(ofPicky?.["DeadLettered"]).toBe(2);
+    // What was not delivered is not fresh, and not stale either.
+    expect(ofDown).toMatchObject({ Delivered: 0, Pending: 20 });
+    expect(ofDown).not.toHaveProperty("Freshness");
+    expect(sets[2]?.units).toEqual({
+      Delivered: "Count",
+      Filtered: "Count",
+      DeadLettered: "Count",
+      Pending: "Count",
+      Requests: "Count",
+      Retries: "Count",
+      Latency: "Milliseconds",
+      LatencyMax: "Milliseconds",
+      Freshness: "Milliseconds",
+    });
+  });
+
+  test("an event from the future is fresh, not better than that", async () => {
+    const world = createWorld();
+    world.putEvents("a", 1, () => ({
+      data: { event_time: new Date(world.clock.now() + 3_600_000).toISOString(), rows: 1 },
+    }));
+    const handler = await handlerIn(world, [scriptedSink("a")]);
+    await world.clock.run(handler(direct("a"), context()));
+    expect(metricSets()[1]?.values).toMatchObject({ Delivered: 1, Freshness: 0 });
+  });
+
+  test("are written of what succeeded before another message failed", async () => {
+    const world = createWorld();
+    world.putEvents("a", 3);
+    const handler = await handlerIn(world, [scriptedSink("a")]);
+    const event = queued({ m1: direct("a"), m2: direct("gone") });
+    expect(await world.clock.run(handler(event, context()))).toEqual(failed("m2"));
+    expect(metricSets().map(({ values }) => values["Delivered"] ?? values["Records"])).toEqual([3, 3]);
+    written = "";
+    world.putEvents("b", 4);
+    await expect(world.clock.run(handler(direct("b", "gone"), context()))).rejects.toThrow("NOT_FOUND");
+    expect(metricSets().map(({ values }) => values["Delivered"] ?? values["Records"])).toEqual([4, 4]);
+  });
+
+  test("of a second object carry nothing of the first", async () => {
+    const report = (key: string): ObjectReport => {
+      const object = { bucket: "s3://source", key, version: "1" };
+      return {
+        object,
+        records: 1,
+        valid: 1,
+        invalid: 0,
+        sinks: { a: emptySink, b: emptySink },
+        unread: false,
+      };
+    };
+    const worker: Worker = {
+      process: ({ key }) => Promise.resolve(report(key)),
+      close: () => Promise.resolve(),
+    };
+    const handler = await createHandler({ createWorker: () => worker });
+    await handler(direct("x", "y"), context());
+    expect(metricSets().map(({ dimensions }) => dimensions)).toEqual([
+      {},
+      { Sink: "a" },
+      { Sink: "b" },
+      {},
+      { Sink: "a" },
+      { Sink: "b" },
+    ]);
+    // No request, no latency: neither a division by zero nor a perfect one.
+    expect(metricSets()[1]?.values).toEqual({
+      Delivered: 0,
+      Filtered: 0,
+      DeadLettered: 0,
+      Pending: 0,
+      Requests: 0,
+      Retries: 0,
+    });
+  });
+
+  test("of an instance that is given keep its namespace and its dimensions", async () => {
+    const world = createWorld();
+    world.putEvents("a", 1);
+    const metrics = new Metrics({ namespace: "Acme", serviceName: "staging" });
+    const handler = await handlerIn(world, [scriptedSink("a")], { metrics });
+    await world.clock.run(handler(direct("a"), context()));
+    expect(emitted().map(({ _aws, service, Sink }) => ({ _aws, service, Sink }))).toMatchObject([
+      { _aws: { CloudWatchMetrics: [{ Namespace: "Acme", Dimensions: [["service"]] }] }, service: "staging" },
+      {
+        _aws: { CloudWatchMetrics: [{ Namespace: "Acme", Dimensions: [["service", "Sink"]] }] },
+        service: "staging",
+        Sink: "a",
+      },
+    ]);
+  });
+});
+
+// ── logs ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+describe("the log", () => {
+  test("tells each object and each sink in a line of its own, with the request's id", async () => {
+    const world = createWorld();
+    world.putEvents("a", 3);
+    const handler = await handlerIn(world, [scriptedSink("a"), scriptedSink("b")]);
+    await world.clock.run(handler(direct("a"), context()));
+    expect(logged()).toEqual([
+      expect.objectContaining({
+        message: "object processed",
+        object: "memory://source/a",
+        records: 3,
+        invalid: 0,
+      }),
+      expect.objectContaining({ message: "sink served", sink: "a", delivered: 3, pending: 0 }),
+      expect.objectContaining({ message: "sink served", sink: "b", delivered: 3, pending: 0 }),
+    ]);
+    for (const line of logged()) {
+      expect(line).toMatchObject({ level: "INFO", service: "firehose-fanout", requestId: "request-1" });
+    }
+  });
+
+  test("has no payload: not of events, invalid records, refusals, or what is pending", async () => {
+    const marker = "PAYLOAD-MARKER";
+    const world = createWorld();
+    const marked = (index: number) => {
+      const record = { ...eventRecord(index, `${marker}-tenant`), metric_name: `${marker}-metric` };
+      return JSON.stringify({ ...record, secret: marker });
+    };
+    const records = [
+      marked(0),
+      marked(1),
+      marked(2),
+      `{"${marker}": `,
+      marked(3),
+      `${marker} no json`,
+      marked(4),
+    ];
+    world.source.objects.set("a", { bytes: Buffer.from(records.join("\n")), lastModified: 0 });
+    const [refusing, failing, buggy] = [
+      scriptedSink("refusing"),
+      scriptedSink("failing"),
+      scriptedSink("buggy"),
+    ];
+    refusing.reply = ({ items }) =>
+      items.map(() => ({ status: "rejected", code: "NO", reason: "the vendor does not like it" }));
+    failing.reply = () => ({ status: "transient", reason: "the vendor answered 503" });
+    buggy.encode = ({ tenantId }) => {
+      throw new Error(`cannot map ${tenantId}`);
+    };
+    const handler = await handlerIn(world, [refusing, failing, buggy]);
+    const answer = await world.clock.run(handler(queued({ m1: direct("a"), m2: `${marker}` }), context()));
+    expect(answer).toEqual(failed("m2"));
+    expect(logged().length).toBeGreaterThan(4);
+    expect(written).not.toContain(marker);
+  });
+
+  test("tells of a defect its kind and its place, since its message may quote a record", async () => {
+    const marker = "PAYLOAD-MARKER";
+    const worker: Worker = {
+      process: () => Promise.reject(new TypeError(`${marker}\n    at ${marker} is not a function`)),
+      close: () => Promise.resolve(),
+    };
+    const handler = await createHandler({ createWorker: () => worker });
+    expect(await handler(queued({ m1: direct("a") }), context())).toEqual(failed("m1"));
+    await expect(handler(direct("a"), context())).rejects.toThrow(/^UNEXPECTED: an unexpected TypeError$/);
+    expect(logged()[0]).toMatchObject({
+      level: "ERROR",
+      code: "UNEXPECTED",
+      reason: "an unexpected TypeError",
+      at: expect.stringContaining("worker.test.ts"),
+    });
+    expect(written).not.toContain(marker);
+  });
+
+  test("is silent about what the handler was asked, even where it is told to log events", async () => {
+    vi.stubEnv("POWERTOOLS_LOGGER_LOG_EVENT", "true");
+    const handler = await handlerIn(createWorld(), [scriptedSink("a")]);
+    await handler(queued({ m1: { ...testEvent, note: "PAYLOAD-MARKER" } }), context());
+    vi.unstubAllEnvs();
+    expect(written).not.toContain("PAYLOAD-MARKER");
+  });
+});
+
+test("a cold start without its configuration fails with the configuration's own sentences", async () => {
+  const createWorker = () =>
+    Promise.reject(new ConfigError(["MIXPANEL_TOKEN is not set; the sink mixpanel needs it"]));
+  await expect(createHandler({ createWorker })).rejects.toThrow("MIXPANEL_TOKEN is not set");
+});
+
+test("one worker serves all invocations of a function", async () => {
+  const world = createWorld();
+  world.putEvents("a", 3);
+  world.putEvents("b", 3);
+  const sink = scriptedSink("a");
+  const createWorker = vi.fn(() => world.worker([sink]));
+  const handler = await handlerIn(world, [], { createWorker });
+  await world.clock.run(handler(direct("a"), context()));
+  await world.clock.run(handler(direct("b"), context()));
+  expect(createWorker).toHaveBeenCalledTimes(1);
+  expect(sink.requests).toEqual([idsOf(3), idsOf(3)]);
+});
