@@ -48,12 +48,13 @@ export function createCursor(ranges: Ranges): (index: number) => boolean {
 
 /** Single indexes in nearly ascending order, kept small by joining neighbours. */
 export interface IndexSet {
+  /** Adds an index that is not in the set. */
   add(index: number): void;
   readonly size: number;
   ranges(): Ranges;
 }
 
-/** So many loose ranges are joined at once: few enough to be little memory, many enough to be rare work. */
+/** The fewest loose ranges that are joined at once: little memory, and rare work. */
 const compactAt = 4096;
 
 export function createIndexSet(): IndexSet {
@@ -71,7 +72,8 @@ export function createIndexSet(): IndexSet {
       const last = loose.at(-1);
       if (last !== undefined && last.to === index) last.to = index + 1;
       else loose.push({ from: index, to: index + 1 });
-      if (loose.length >= compactAt) ranges();
+      // As many as are joined already, or joining them would cost ever more: gaps everywhere leave nothing to join.
+      if (loose.length >= Math.max(compactAt, joined.length)) ranges();
     },
     get size() {
       return size;

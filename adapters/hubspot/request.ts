@@ -80,7 +80,7 @@ export function throughSdk(
 /**
  * What a reply means whichever call it answers; undefined for 2xx.
  *
- * @throws {SinkUnavailable} for credentials, scopes, the subscription, the daily quota and migrations.
+ * @throws {SinkUnavailable} for credentials, scopes, the subscription, the daily quota, migrations and wrong hosts.
  */
 export function classify(reply: HttpReply): Transient | Refused | undefined {
   const { status } = reply;
@@ -111,7 +111,11 @@ export function classify(reply: HttpReply): Transient | Refused | undefined {
     const retryAfterMs = Math.max(lockedWaitMs, reply.retryAfterMs ?? 0);
     return { status: "transient", reason: "HubSpot answered 423: locked", retryAfterMs };
   }
-  const verdict = classifyReply("HubSpot", reply);
+  // What a record names need not exist at HubSpot, a definition say; a page of HTML comes from another server.
+  const verdict: Transient | Refused | undefined =
+    status === 404 && !/^\s*</.test(reply.body)
+      ? { status: "refused", reason: "HubSpot answered 404", code: "HTTP_404" }
+      : classifyReply("HubSpot", reply);
   return verdict?.status === "refused"
     ? { ...verdict, ...explain(verdict.code, verdict.reason, body) }
     : verdict;

@@ -18,8 +18,9 @@ export interface Breaker {
    * try, the others wait for what it finds. Whoever was let through answers with `success` or `failure`.
    */
   enter(): Promise<string | undefined>;
+  /** Only the trial's closes an open breaker: a request from before it opened says nothing of now. */
   success(): void;
-  /** `startedAt`: when the failed request began, in milliseconds since the epoch. */
+  /** `startedAt`: when the failed request began, in milliseconds since the epoch. The same holds for it. */
   failure(reason: string, startedAt: number): void;
   /** Opens at once, for a fact about the whole sink. */
   trip(reason: string, openMs?: number): void;
@@ -30,7 +31,8 @@ export interface Breaker {
 export function createBreaker(policy: BreakerPolicy, clock: Clock): Breaker {
   let failures = 0;
   let failingSince = 0;
-  let open: { readonly until: number; readonly reason: string } | undefined;
+  let succeededAt = Number.NEGATIVE_INFINITY;
+  let open: { readonly since: number; readonly until: number; readonly reason: string } | undefined;
   /** The one request that tries whether the sink is back. */
   let trial: { readonly over: Promise<void>; end(): void } | undefined;
 
@@ -40,7 +42,8 @@ export function createBreaker(policy: BreakerPolicy, clock: Clock): Breaker {
   };
 
   const trip = (reason: string, openMs = policy.openMs) => {
-    open = { until: Math.max(open?.until ?? 0, clock.now() + openMs), reason };
+    const since = clock.now();
+    open = { since, until: Math.max(open?.until ?? 0, since + openMs), reason };
     endTrial();
   };
 
@@ -54,15 +57,21 @@ export function createBreaker(policy: BreakerPolicy, clock: Clock): Breaker {
       return undefined;
     },
     success() {
+      if (open !== undefined && trial === undefined) return;
       failures = 0;
+      succeededAt = clock.now();
       open = undefined;
       endTrial();
     },
     failure(reason, startedAt) {
-      if (failures === 0) failingSince = startedAt;
+      if (open !== undefined) {
+        if (startedAt >= open.since) trip(reason);
+        return;
+      }
+      // A request may hang for long beside others that succeed: the sink fails since the last success at most.
+      if (failures === 0) failingSince = Math.max(startedAt, succeededAt);
       failures++;
-      const long = clock.now() - failingSince >= policy.overMs;
-      if (open !== undefined || (failures >= policy.failures && long)) trip(reason);
+      if (failures >= policy.failures && clock.now() - failingSince >= policy.overMs) trip(reason);
     },
     trip,
     get open() {

@@ -45,17 +45,24 @@ export interface HttpOptions {
   readonly maxSockets?: number;
 }
 
-/** An {@link HttpClient} over `node:http` and `node:https` with kept-alive sockets. `close` ends the idle ones. */
+/** An {@link HttpClient} over `node:http` and `node:https` with kept-alive sockets. `close` cuts all of them. */
 export function createHttp(options: HttpOptions = {}): { readonly send: HttpClient; close(): void } {
   const clock = options.clock ?? systemClock;
   const agentOptions = { keepAlive: true, maxSockets: options.maxSockets ?? 64, scheduling: "lifo" } as const;
   const agents = { "http:": new http.Agent(agentOptions), "https:": new https.Agent(agentOptions) };
 
-  const send: HttpClient = (request, signal) =>
-    new Promise((resolve, reject) => {
-      const url = new URL(request.url);
+  const send: HttpClient = async (request, signal) => {
+    // `new URL` would throw an error that holds the address, and with it what stands in a query.
+    const url = URL.parse(request.url);
+    if (url === null) throw new TransportError("the address of a request is no URL");
+    const { promise, resolve, reject } = Promise.withResolvers<HttpReply>();
+    const abort = () => reject(signal.reason);
+    const closed = () => reject(new Error("the connection was closed without a reply"));
+    try {
+      signal.throwIfAborted();
+      // Node tells a request that still waits for a socket only when it gets one.
+      signal.addEventListener("abort", abort, { once: true });
       const secure = url.protocol === "https:";
-      const fail = (error: unknown) => reject(new TransportError(`${url.host}: ${describe(error, signal)}`));
       const body = typeof request.body === "string" ? Buffer.from(request.body) : request.body;
       const outgoing = (secure ? https : http).request(url, {
         method: request.method,
@@ -64,29 +71,36 @@ export function createHttp(options: HttpOptions = {}): { readonly send: HttpClie
         agent: secure ? agents["https:"] : agents["http:"],
         signal,
       });
-      outgoing.on("error", fail);
+      outgoing.on("error", reject);
+      // All that some requests get, such as one answered by an upgrade that nobody asked for.
+      outgoing.on("close", closed);
       outgoing.on("response", (incoming) => {
+        outgoing.off("close", closed);
         const chunks: Buffer[] = [];
         let bytes = 0;
         incoming.on("data", (chunk: Buffer) => {
           bytes += chunk.byteLength;
           if (bytes <= maxReplyBytes) chunks.push(chunk);
         });
-        incoming.on("error", fail);
+        // Also what comes instead of "end" when a reply is cut off.
+        incoming.on("error", reject);
         incoming.on("end", () => {
-          // "end" also comes for a reply that the peer cut off; only `complete` tells them apart.
-          if (!incoming.complete) return fail(new Error("the reply was cut off"));
           const headers: Record<string, string> = {};
           for (const [name, value] of Object.entries(incoming.headers)) {
             headers[name] = Array.isArray(value) ? value.join(", ") : (value ?? "");
           }
-          resolve(
-            reply(incoming.statusCode ?? 0, headers, Buffer.concat(chunks).toString("utf8"), clock.now()),
-          );
+          const text = Buffer.concat(chunks).toString("utf8");
+          resolve(reply(incoming.statusCode ?? 0, headers, text, clock.now()));
         });
       });
       outgoing.end(body);
-    });
+      return await promise;
+    } catch (error) {
+      throw new TransportError(`${url.host}: ${describe(error, signal)}`);
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  };
 
   return {
     send,
@@ -108,6 +122,9 @@ export function reply(
   return { status, headers, body, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
 }
 
+/** The three forms of an HTTP date (RFC 9110, 5.6.7), roughly; `Date.parse` alone finds a date in "try 7". */
+const httpDate = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? .*\d\d:\d\d:\d\d/;
+
 /**
  * `Retry-After` is a count of seconds or an HTTP date (RFC 9110, 10.2.3). A date that has passed is no wait;
  * anything else is as if the header were absent.
@@ -116,8 +133,9 @@ export function parseRetryAfter(value: string | undefined, now: number): number 
   if (value === undefined) return undefined;
   const text = value.trim();
   if (/^\d{1,9}(\.\d+)?$/.test(text)) return Math.ceil(Number(text) * 1000);
-  if (!/^[A-Za-z]{3,9},? /.test(text)) return undefined;
-  const date = Date.parse(text);
+  if (!httpDate.test(text)) return undefined;
+  // The oldest form names no zone, and means GMT all the same.
+  const date = Date.parse(text.endsWith("GMT") ? text : `${text} GMT`);
   return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }
 

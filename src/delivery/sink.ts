@@ -133,11 +133,18 @@ export function isSinkUnavailable(error: unknown): error is SinkUnavailable {
   return error instanceof Error && "code" in error && error.code === "SINK_UNAVAILABLE";
 }
 
+/** What can be the fault of a request's records: RFC 9110, 15.5.1, 15.5.10, 15.5.14 to 15.5.16 and 15.5.21. */
+const aboutRecords: readonly number[] = [400, 409, 413, 414, 415, 422];
+
+/** What time cures: RFC 9110, 15.5.9; RFC 4918, 11.3; RFC 8470, 5.2; RFC 6585, 4. */
+const temporary: readonly number[] = [408, 423, 425, 429];
+
 /**
  * What a status means at nearly every vendor; an adapter asks here after its own special cases.
  * Returns undefined for 2xx, whose body the adapter must read.
  *
- * @throws {SinkUnavailable} for 401, 403 and redirects: configuration, not a record, is at fault.
+ * @throws {SinkUnavailable} for redirects and for a 4xx that does not speak of records, such as 401 or 404:
+ * configuration is at fault, and every record would become a dead letter.
  */
 export function classifyReply(vendor: string, reply: HttpReply): Transient | Refused | undefined {
   const { status, retryAfterMs } = reply;
@@ -150,12 +157,15 @@ export function classifyReply(vendor: string, reply: HttpReply): Transient | Ref
       `${vendor} answered ${status}, a redirect or no final status: check its configured host`,
     );
   }
-  if (status === 408 || status === 423 || status === 425 || status === 429 || status >= 500) {
+  if (temporary.includes(status) || status >= 500) {
     return {
       status: "transient",
       reason: `${vendor} answered ${status}`,
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     };
   }
-  return { status: "refused", reason: `${vendor} answered ${status}`, code: `HTTP_${status}` };
+  if (aboutRecords.includes(status)) {
+    return { status: "refused", reason: `${vendor} answered ${status}`, code: `HTTP_${status}` };
+  }
+  throw sinkUnavailable(`${vendor} answered ${status}: check its configured host and the account's plan`);
 }

@@ -1,10 +1,13 @@
 // A twin is a local stand-in for a vendor: a handler that answers requests as the vendor documents.
 import http from "node:http";
 import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import type { Clock } from "../delivery/clock.ts";
 import { systemClock } from "../delivery/clock.ts";
 import { type HttpClient, reply, TransportError } from "../delivery/http.ts";
 
+/** The request's `signal` aborts when its client goes away. */
 export type TwinHandler = (request: Request) => Response | Promise<Response>;
 
 /** What every adapter's `twin.ts` makes. */
@@ -17,17 +20,21 @@ export interface Twin {
 /** An {@link HttpClient} that asks the twin in process: no sockets, so a virtual clock can move what happens. */
 export function twinHttp(handle: TwinHandler, clock: Clock = systemClock): HttpClient {
   return async (request, signal) => {
-    const aborted = new Promise<never>((_, reject) => {
-      const fail = () =>
-        reject(new TransportError(`${new URL(request.url).host}: no complete reply in time`));
-      if (signal.aborted) fail();
-      else signal.addEventListener("abort", fail, { once: true });
-    });
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const fail = () => reject(new TransportError(`${new URL(request.url).host}: no complete reply in time`));
     const answer = async () => {
-      const response = await handle(toRequest(request.method, request.url, request.headers, request.body));
+      const { method, url, headers, body } = request;
+      const response = await handle(toRequest(method, url, headers, body, signal));
       return reply(response.status, Object.fromEntries(response.headers), await response.text(), clock.now());
     };
-    return await Promise.race([aborted, answer()]);
+    signal.addEventListener("abort", fail, { once: true });
+    if (signal.aborted) fail();
+    try {
+      // As on the wire, a request that was aborted before it began reaches nobody.
+      return await (signal.aborted ? aborted : Promise.race([aborted, answer()]));
+    } finally {
+      signal.removeEventListener("abort", fail);
+    }
   };
 }
 
@@ -44,6 +51,8 @@ export interface ServedTwin {
  */
 export async function serveTwin(handle: TwinHandler, port = 0): Promise<ServedTwin> {
   const server = http.createServer(async (incoming, outgoing) => {
+    const gone = new AbortController();
+    outgoing.once("close", () => gone.abort());
     const chunks: Buffer[] = [];
     try {
       for await (const chunk of incoming) chunks.push(Buffer.from(chunk));
@@ -51,17 +60,12 @@ export async function serveTwin(handle: TwinHandler, port = 0): Promise<ServedTw
         Object.entries(incoming.headers).map(([name, value]) => [name, String(value ?? "")]),
       );
       const url = `http://${incoming.headers.host ?? "127.0.0.1"}${incoming.url ?? "/"}`;
-      const body = Buffer.concat(chunks);
-      const response = await handle(
-        toRequest(incoming.method ?? "GET", url, headers, body.byteLength === 0 ? undefined : body),
-      );
+      const body = chunks.length === 0 ? undefined : Buffer.concat(chunks);
+      const response = await handle(toRequest(incoming.method ?? "GET", url, headers, body, gone.signal));
       outgoing.writeHead(response.status, Object.fromEntries(response.headers));
-      if (response.body !== null) {
-        for await (const chunk of response.body) {
-          if (!outgoing.write(chunk)) await new Promise((resolve) => outgoing.once("drain", resolve));
-        }
-      }
-      outgoing.end();
+      if (response.body === null) outgoing.end();
+      // When the client goes away, the body is cancelled even while its next piece is awaited.
+      else await pipeline(Readable.fromWeb(response.body), outgoing);
     } catch {
       // A cut connection is the only way to tell a client over HTTP that there will be no answer.
       outgoing.destroy();
@@ -93,12 +97,14 @@ function toRequest(
   url: string,
   headers: Readonly<Record<string, string>>,
   body: string | Uint8Array | undefined,
+  signal: AbortSignal,
 ): Request {
   const bodyless = method === "GET" || method === "HEAD" || body === undefined;
   // `Request` takes any byte view; TypeScript's DOM types want one over a plain ArrayBuffer, which a copy is.
   return new Request(url, {
     method,
     headers,
+    signal,
     ...(bodyless ? {} : { body: typeof body === "string" ? body : new Uint8Array(body) }),
   });
 }

@@ -375,6 +375,9 @@ describe("both sinks, replies", () => {
       ["a revoked token", 401, { category: "EXPIRED_AUTHENTICATION" }, {}, undefined],
       ["a missing scope or tier", 403, { category: "MISSING_SCOPES" }, {}, undefined],
       ["a redirect", 302, "", {}, undefined],
+      ["a plan that is not paid", 402, "", {}, undefined],
+      ["another server's page", 404, "<html>Not Found</html>", {}, undefined],
+      ["another server's method", 405, "", {}, undefined],
     ])(
       "%s takes the whole sink out, and is not waited for",
       async (_what, status, body, extra, retryAfterMs) => {
