@@ -83,7 +83,10 @@ async function* gunzip(object: CompressedObject): AsyncGenerator<Buffer | Damage
   for await (const chunk of read(object, end.consumed, object.size)) {
     const junk = chunk.findIndex((byte) => byte !== 0);
     if (junk !== -1) {
-      yield { damage: "CORRUPT", reason: `unknown bytes after the gzip data, at byte ${at + junk}` };
+      yield {
+        damage: "CORRUPT",
+        reason: `the gzip data is followed by something else, at byte ${at + junk}`,
+      };
       return;
     }
     at += chunk.length;
@@ -201,6 +204,7 @@ async function* unzip(object: CompressedObject): AsyncGenerator<Buffer | Damage>
   }
   const entries = zip.eachEntry();
   let files = 0;
+  let between = false;
   for (;;) {
     const next = await reader.attempt(() => entries.next());
     if (next === undefined) {
@@ -211,7 +215,8 @@ async function* unzip(object: CompressedObject): AsyncGenerator<Buffer | Damage>
     files++;
     const entry = next.value;
     if (entry.compressedSize === 0) continue;
-    if (files > 1) yield Buffer.from("\n");
+    if (between) yield Buffer.from("\n");
+    between = true;
     const header = await reader.attempt(() => zip.readLocalFileHeaderPromise(entry, { minimal: true }));
     if (header === undefined)
       yield { damage: "CORRUPT", reason: `file ${files} of the ZIP has no local header` };

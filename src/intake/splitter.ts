@@ -1,0 +1,402 @@
+// Cuts a stream of windows into records, and parses them.
+import { isUtf8 } from "node:buffer";
+import type { Damage } from "./decompress.ts";
+import { Finder } from "./finder.ts";
+import { isBlank, JsonScanner } from "./json-scanner.ts";
+import type { InvalidCode, InvalidRecord, RawRecord } from "./records.ts";
+import { type Needle, TextAhead } from "./text-ahead.ts";
+
+const LINE_FEED = 0x0a;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
+const byteOrderMark = Buffer.from("\ufeff");
+
+/**
+ * Two records with nothing between them. The same bytes also end a string, `"}{"`, but in JSON only some bytes can
+ * follow a string, and a key rarely begins with one. So inside a record that is JSON there is no joint.
+ */
+const joint = Buffer.from('}{"');
+const followsQuote = (byte: number): boolean =>
+  byte === 0x2c || byte === 0x3a || byte === CLOSE_OBJECT || byte === CLOSE_ARRAY || isBlank(byte);
+
+// The same two places in decoded text.
+const lineFeedIn: Needle = (text, from) => text.indexOf("\n", from);
+const jointIn: Needle = (text, from) => {
+  let at = text.indexOf('}{"', from);
+  while (followsQuote(text.charCodeAt(at + joint.length))) at = text.indexOf('}{"', at + 1);
+  return at + 1;
+};
+
+/**
+ * How much may wait for a line feed or `}{"` to come: about a window. What is longer is scanned as it comes, or one
+ * line of a million records between spaces would have to be held.
+ */
+const patienceBytes = 64 * 1024;
+
+type Mode =
+  /** Before a record, or at one that has only just begun to arrive. */
+  | "between"
+  /** Inside an object or array, whose end only the scanner can find. */
+  | "scanning"
+  /** In what is not JSON, until a record can begin. */
+  | "resyncing"
+  /** In what starts like no object or array, until the line ends or an object begins. */
+  | "line";
+
+/**
+ * The reader's state. No proper prefix of a JSON object is JSON, so a slice that parses is a whole record: the slice
+ * up to the next line feed or `}{"` is tried first, and only what does not parse is scanned byte by byte.
+ *
+ * Positions are indexes into `#buffer`, which moves on with `#base`; the start of a record whose bytes have been let
+ * go is negative.
+ */
+export class Splitter {
+  readonly #maxBytes: number;
+  readonly #scanner = new JsonScanner();
+  readonly #lineFeed = new Finder(LINE_FEED);
+  readonly #joint = new Finder(joint, followsQuote);
+  readonly #opening = new Finder(Buffer.from('{"'));
+  readonly #ahead = new TextAhead();
+
+  /** What has arrived and is still needed. Its memory is never written to again, since records are views of it. */
+  #buffer: Buffer = Buffer.alloc(0);
+  /** The memory that `#buffer` begins, when there is room behind it. */
+  #storage: Buffer = Buffer.alloc(0);
+  /** The offset of `#buffer` in the stream. */
+  #base = 0;
+  #index = 0;
+
+  #mode: Mode = "between";
+  /** The start of the record under way. */
+  #at = 0;
+  /** While resyncing or in a line: how far the search has come. */
+  #from = 0;
+  /** While resyncing: only white space stands between `#from` and the line feed before it. */
+  #lineBegins = false;
+  /** How many records in a row have ended at a line feed. */
+  #lines = 0;
+  /** Records that begin before this are scanned: the line feed or `}{"` there has been tried and is not their end. */
+  #distrusted = 0;
+  /** What is wrong with the record under way: the offset in the stream of a byte, or that there are too few of them. */
+  #fault: number | "ended" | undefined;
+  /** Why the last record that was scanned failed, and which containers were open then: they fail in the same way. */
+  #doomed: Doom = { starts: [], until: 0, fault: "ended" };
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  push(window: Buffer): RawRecord[] {
+    this.#append(window);
+    return this.#split(false);
+  }
+
+  /** Ends the stream, or the part of it before a damage. */
+  finish(damage?: Damage): RawRecord[] {
+    const records = this.#split(true);
+    if (damage === undefined) return records;
+    const last = records.at(-1);
+    const broken = { code: "DAMAGED", reason: damage.reason } as const;
+    if (last !== undefined && "code" in last && last.code === "CUT_OFF") {
+      records[records.length - 1] = { ...last, ...broken };
+    } else {
+      const end = this.#base + this.#buffer.length;
+      records.push({ index: this.#index++, start: end, end, ...broken });
+    }
+    return records;
+  }
+
+  #split(ended: boolean): RawRecord[] {
+    const records: RawRecord[] = [];
+    for (;;) {
+      const record = this.#next(ended);
+      if (record === undefined) return records;
+      records.push(record);
+    }
+  }
+
+  /** The next record, or undefined when more bytes are needed. */
+  #next(ended: boolean): RawRecord | undefined {
+    if (this.#mode === "between") {
+      const record = this.#begin(ended);
+      if (record !== undefined || this.#mode === "between") return record;
+      this.#ahead.lose();
+    }
+    if (this.#mode === "scanning") {
+      const record = this.#scan(ended);
+      if (record !== undefined || this.#mode === "scanning") return record;
+    }
+    const end = this.#mode === "line" ? this.#findLineEnd() : this.#resync();
+    if (end !== undefined) return this.#close(end, false);
+    return ended ? this.#close(this.#buffer.length, true) : undefined;
+  }
+
+  /** Between records: finds the next one's start, and its end in the easy case. Else it chooses the mode to go on in. */
+  #begin(ended: boolean): RawRecord | undefined {
+    const first = this.#skipBlanks(ended);
+    if (first === undefined) return undefined;
+    this.#fault = undefined;
+    if (first !== OPEN_OBJECT && first !== OPEN_ARRAY) {
+      this.#mode = "line";
+      this.#from = this.#at + 1;
+      return undefined;
+    }
+    if (this.#isDoomed()) {
+      this.#fail(this.#doomed.fault);
+      return undefined;
+    }
+    if (this.#at >= this.#distrusted) {
+      const candidate = this.#candidate(ended);
+      if (candidate !== Number.POSITIVE_INFINITY) {
+        const record = this.#try(candidate, first === OPEN_OBJECT ? CLOSE_OBJECT : CLOSE_ARRAY);
+        if (record !== undefined) return record;
+        this.#distrusted = candidate;
+        this.#lines = 0;
+      } else if (this.#buffer.length - this.#at < patienceBytes) return undefined;
+      else this.#distrusted = this.#buffer.length;
+    }
+    this.#mode = "scanning";
+    this.#scanner.begin();
+    return undefined;
+  }
+
+  /** The nearest place where the record at hand is likely to end; infinity when none has arrived. */
+  #candidate(ended: boolean): number {
+    const lineFeed = this.#lineFeed.next(this.#buffer, this.#at + 1);
+    // Where records stand on lines, searching for joints would be in vain.
+    if (this.#lines > 1 && lineFeed !== Number.POSITIVE_INFINITY) return lineFeed;
+    const joined = this.#joint.next(this.#buffer, this.#at + 1) + 1;
+    const nearest = lineFeed < joined ? lineFeed : joined;
+    return ended && nearest === Number.POSITIVE_INFINITY ? this.#buffer.length : nearest;
+  }
+
+  /** The record up to the candidate, if that is what it is. */
+  #try(candidate: number, close: number): RawRecord | undefined {
+    const buffer = this.#buffer;
+    const start = this.#at;
+    const end = this.#trimmed(candidate);
+    // The last byte tells most of what cannot parse, for less than an exception costs.
+    if (buffer[end - 1] !== close || end - start > this.#maxBytes) return undefined;
+    const line = buffer[candidate] === LINE_FEED;
+    const record = this.#parse(end, this.#ahead.upTo(candidate, line ? lineFeedIn : jointIn, buffer, start));
+    if (record === undefined) return undefined;
+    this.#at = candidate;
+    this.#lines = line ? this.#lines + 1 : 0;
+    return record;
+  }
+
+  /** Goes to the next byte that is neither white space nor a byte order mark; undefined when it has not arrived. */
+  #skipBlanks(ended: boolean): number | undefined {
+    const buffer = this.#buffer;
+    for (let at = this.#at; ; at += byteOrderMark.length) {
+      while (isBlank(buffer[at])) at++;
+      this.#ahead.skip(at - this.#at);
+      this.#at = at;
+      const first = buffer[at];
+      if (first !== byteOrderMark[0]) return first;
+      const mark = buffer.subarray(at, at + byteOrderMark.length);
+      this.#ahead.lose();
+      if (mark.equals(byteOrderMark)) continue;
+      const unfinished = !ended && mark.equals(byteOrderMark.subarray(0, mark.length));
+      return unfinished ? undefined : first;
+    }
+  }
+
+  #scan(ended: boolean): RawRecord | undefined {
+    const buffer = this.#buffer;
+    const start = this.#at;
+    const limit = start + this.#maxBytes;
+    const verdict = this.#scanner.scan(buffer, start, Math.min(limit, buffer.length));
+    if (verdict === "end") {
+      const end = start + this.#scanner.length;
+      // What the scanner accepts parses; if ever it did not, the record would be invalid, and no other harmed.
+      const record = this.#parse(end) ?? this.#invalid(end, "NOT_JSON", this.#notJson());
+      this.#mode = "between";
+      this.#at = end;
+      return record;
+    }
+    if (verdict === "illegal") this.#failScanned(this.#base + start + this.#scanner.length);
+    else if (buffer.length > limit) {
+      this.#mode = "resyncing";
+      this.#from = limit;
+      this.#lineBegins = false;
+    } else if (ended) this.#failScanned("ended");
+    return undefined;
+  }
+
+  /** @param fault the offset in the stream of a byte that must not stand there, or that there are too few. */
+  #failScanned(fault: number | "ended"): void {
+    const start = this.#base + this.#at;
+    this.#doomed = {
+      starts: this.#scanner.open.map((offset) => start + (offset < 0 ? ~offset : offset)),
+      until: start + this.#scanner.length,
+      fault,
+    };
+    this.#fail(fault);
+  }
+
+  /**
+   * A container that was open where an earlier scan failed fails there as well. Without this, a thousand lines that
+   * each open one more container would be scanned a thousand times.
+   */
+  #isDoomed(): boolean {
+    const { starts, until } = this.#doomed;
+    const start = this.#base + this.#at;
+    if (start > until) return false;
+    let low = 0;
+    let high = starts.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((starts[middle] ?? 0) < start) low = middle + 1;
+      else high = middle;
+    }
+    return starts[low] === start;
+  }
+
+  #fail(fault: number | "ended"): void {
+    this.#fault = fault;
+    this.#mode = this.#buffer[this.#at] === OPEN_OBJECT ? "resyncing" : "line";
+    this.#from = this.#at + 1;
+    this.#lineBegins = false;
+  }
+
+  /** Where the line ends or an object begins. */
+  #findLineEnd(): number | undefined {
+    const buffer = this.#buffer;
+    const end = Math.min(this.#lineFeed.next(buffer, this.#from), this.#opening.next(buffer, this.#from));
+    if (end !== Number.POSITIVE_INFINITY) return end;
+    this.#from = Math.max(this.#from, buffer.length - 1);
+    return undefined;
+  }
+
+  /** Where the next record begins: at a `{` that is the first of its line, or directly behind `}` and before `"`. */
+  #resync(): number | undefined {
+    const buffer = this.#buffer;
+    for (;;) {
+      if (this.#lineBegins) {
+        while (isBlank(buffer[this.#from])) this.#from++;
+        if (this.#from === buffer.length) return undefined;
+        if (buffer[this.#from] === OPEN_OBJECT) return this.#from;
+        this.#lineBegins = false;
+      }
+      const lineFeed = this.#lineFeed.next(buffer, this.#from);
+      const joined = this.#joint.next(buffer, this.#from);
+      if (joined < lineFeed) return joined + 1;
+      if (lineFeed === Number.POSITIVE_INFINITY) {
+        this.#from = Math.max(this.#from, buffer.length - joint.length);
+        return undefined;
+      }
+      this.#from = lineFeed + 1;
+      this.#lineBegins = true;
+    }
+  }
+
+  /** Ends a record whose end was searched for. */
+  #close(next: number, ended: boolean): RawRecord {
+    const line = this.#mode === "line";
+    const fault = this.#fault;
+    let record: RawRecord | undefined;
+    if (next - this.#at > this.#maxBytes) {
+      record = this.#invalid(next, "TOO_LARGE", `the record is larger than ${this.#maxBytes} bytes`);
+    } else {
+      const end = this.#trimmed(next);
+      if (line && beginsScalar(this.#buffer[this.#at])) record = this.#parse(end);
+      if (record === undefined && fault === "ended" && ended) {
+        record = this.#invalid(end, "CUT_OFF", "the object ends inside this record");
+      }
+      record ??= this.#invalid(end, "NOT_JSON", this.#notJson());
+    }
+    this.#mode = "between";
+    this.#at = next;
+    return record;
+  }
+
+  /**
+   * The record up to `end`, or undefined when it is not JSON.
+   *
+   * @param ahead its text, white space behind it included, when that is known to come from good UTF-8.
+   */
+  #parse(end: number, ahead?: string): RawRecord | undefined {
+    const start = this.#at;
+    const text = ahead ?? this.#buffer.toString("utf8", start, end);
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      return undefined;
+    }
+    const bytes = this.#buffer.subarray(start, end);
+    // Decoding puts U+FFFD where bytes are not UTF-8, and somebody may have meant one.
+    if (ahead === undefined && text.includes("\ufffd") && !isUtf8(bytes)) {
+      return this.#invalid(end, "INVALID_UTF8", "the record has bytes that are not UTF-8");
+    }
+    return { value, bytes, index: this.#index++, start: this.#base + start, end: this.#base + end };
+  }
+
+  #invalid(end: number, code: InvalidCode, reason: string): InvalidRecord {
+    return {
+      index: this.#index++,
+      start: this.#base + this.#at,
+      end: this.#base + end,
+      code,
+      reason,
+      ...(code === "TOO_LARGE" ? {} : { bytes: this.#buffer.subarray(this.#at, end) }),
+    };
+  }
+
+  #trimmed(end: number): number {
+    let at = end;
+    while (isBlank(this.#buffer[at - 1])) at--;
+    return at;
+  }
+
+  #notJson(): string {
+    if (this.#fault === undefined) return "the record is not JSON";
+    if (this.#fault === "ended") return "the record is not JSON: it ends before its last bracket";
+    return `the record is not JSON: wrong byte at offset ${this.#fault - this.#base - this.#at}`;
+  }
+
+  /** Puts a window behind what is still needed. A byte is copied a bounded number of times, however long its record. */
+  #append(window: Buffer): void {
+    const old = this.#buffer;
+    const searching = this.#mode === "resyncing" || this.#mode === "line";
+    // The bytes of what has grown too large will not be kept, so they can go.
+    let done = searching && this.#from - this.#at > this.#maxBytes ? this.#from : this.#at;
+    const rest = old.length - done;
+    if (rest === 0) {
+      this.#buffer = window;
+      this.#storage = window;
+    } else if (old.length + window.length <= this.#storage.length) {
+      done = 0;
+      window.copy(this.#storage, old.length);
+      this.#buffer = this.#storage.subarray(0, old.length + window.length);
+    } else {
+      const length = rest + window.length;
+      this.#storage = Buffer.allocUnsafe(rest > window.length ? 2 * length : length);
+      old.copy(this.#storage, 0, done);
+      window.copy(this.#storage, rest);
+      this.#buffer = this.#storage.subarray(0, length);
+    }
+    this.#base += done;
+    this.#at -= done;
+    this.#from -= done;
+    this.#distrusted -= done;
+    for (const follower of [this.#lineFeed, this.#joint, this.#opening, this.#ahead]) follower.moved(done);
+  }
+}
+
+/** Junk is not tried: an exception costs more than a good record. */
+function beginsScalar(byte: number | undefined): boolean {
+  // `"`, `-`, the digits, and the first letters of `true`, `false` and `null`.
+  return byte !== undefined && '"-0123456789tfn'.includes(String.fromCharCode(byte));
+}
+
+interface Doom {
+  /** Offsets in the stream, ascending. */
+  readonly starts: readonly number[];
+  /** Where the scan failed. */
+  readonly until: number;
+  readonly fault: number | "ended";
+}
