@@ -2,15 +2,20 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { createHubspotTwin } from "../../adapters/hubspot/twin.ts";
 import makeConfig from "../../config/fanout.config.ts";
 import {
   ConfigError,
   type ConfigRequest,
+  type HttpClient,
+  type HttpReply,
   type MetricEvent,
   resolveConfig,
+  type SendContext,
   type Sink,
   systemClock,
 } from "../../src/index.ts";
+import { twinHttp } from "../../src/testing/index.ts";
 
 type Env = Record<string, string | undefined>;
 
@@ -255,30 +260,29 @@ const event: MetricEvent = {
   data: { event_time: "2026-01-01T00:00:00Z", rows: 1 },
 };
 
-/** The request that a sink sends for one event, and what it threw. */
-async function requestOf(sink: Sink<unknown>) {
+const unanswered: HttpReply = { status: 503, headers: {}, body: "" };
+
+/** What a sink sends for one event, and what it answers or throws. */
+async function send(sink: Sink<unknown>, http: HttpClient = () => Promise.resolve(unanswered)) {
   const encoded = sink.encode(event);
   if (!("payload" in encoded)) throw new Error("the sink does not want the event");
   const requests: { url: string; headers: Readonly<Record<string, string>>; body: string }[] = [];
   const item = { event, payload: encoded.payload, bytes: encoded.bytes };
-  const sent = sink.send(
-    { partition: sink.partition?.(event) ?? "", items: [item] },
-    {
-      attempt: 1,
-      signal: AbortSignal.timeout(5_000),
-      clock: systemClock,
-      http: ({ url, headers, body }) => {
-        requests.push({ url, headers, body: Buffer.from(body ?? "").toString("utf8") });
-        return Promise.resolve({ status: 503, headers: {}, body: "" });
-      },
+  const context: SendContext = {
+    attempt: 1,
+    signal: AbortSignal.timeout(5_000),
+    clock: systemClock,
+    http(request, signal) {
+      const body = Buffer.from(request.body ?? "").toString("utf8");
+      requests.push({ url: request.url, headers: request.headers, body });
+      return http(request, signal);
     },
-  );
-  const thrown = await sent.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  return { request: requests[0], thrown };
+  };
+  const sent = sink.send({ partition: sink.partition?.(event) ?? "", items: [item] }, context);
+  const [settled] = await Promise.allSettled([sent]);
+  return { request: requests[0], settled };
 }
+const requestOf = async (sink: Sink<unknown>) => (await send(sink)).request;
 const only = async (env: Env) => {
   const [sink] = (await resolve(env)).sinks;
   if (sink === undefined) throw new Error("no sink");
@@ -289,7 +293,7 @@ const basic = (text: string) => `Basic ${Buffer.from(text).toString("base64")}`;
 describe("every variable reaches its sink", () => {
   test("Mixpanel takes a token, or a service account, which comes first", async () => {
     const env = { SINKS: "mixpanel", MIXPANEL_TOKEN: "tok", MIXPANEL_HOST: "http://127.0.0.1:1" };
-    expect((await requestOf(await only(env))).request).toMatchObject({
+    expect(await requestOf(await only(env))).toMatchObject({
       url: "http://127.0.0.1:1/import?strict=1",
       headers: { authorization: basic("tok:") },
     });
@@ -298,20 +302,18 @@ describe("every variable reaches its sink", () => {
       MIXPANEL_SERVICE_SECRET: "hush",
       MIXPANEL_PROJECT_ID: "42",
     };
-    expect((await requestOf(await only({ ...env, ...account }))).request).toMatchObject({
+    expect(await requestOf(await only({ ...env, ...account }))).toMatchObject({
       url: "http://127.0.0.1:1/import?strict=1&project_id=42",
       headers: { authorization: basic("me:hush") },
     });
     // A project alone is no account.
-    expect((await requestOf(await only({ ...env, MIXPANEL_PROJECT_ID: "42" }))).request?.url).not.toContain(
-      "42",
-    );
+    expect((await requestOf(await only({ ...env, MIXPANEL_PROJECT_ID: "42" })))?.url).not.toContain("42");
   });
 
   test("Segment's key and host", async () => {
     const env = { SEGMENT_WRITE_KEY: "wk", SEGMENT_HOST: "http://127.0.0.1:1" };
     for (const SINKS of ["segment", "segment-groups"]) {
-      expect((await requestOf(await only({ ...env, SINKS }))).request).toMatchObject({
+      expect(await requestOf(await only({ ...env, SINKS }))).toMatchObject({
         url: "http://127.0.0.1:1/v1/batch",
         headers: { Authorization: basic("wk:") },
       });
@@ -321,12 +323,26 @@ describe("every variable reaches its sink", () => {
   test("HubSpot's token, host and portal", async () => {
     const env = { SINKS: "hubspot", HUBSPOT_ACCESS_TOKEN: "tok", HUBSPOT_BASE_URL: "http://127.0.0.1:1" };
     for (const HUBSPOT_MODE of ["events", "companies"]) {
-      const { request } = await requestOf(await only({ ...env, HUBSPOT_MODE }));
+      const request = await requestOf(await only({ ...env, HUBSPOT_MODE }));
       expect(request?.url).toMatch(/^http:\/\/127\.0\.0\.1:1\//);
       expect(JSON.stringify(request?.headers)).toContain("Bearer tok");
     }
-    const { request } = await requestOf(await only({ ...env, HUBSPOT_PORTAL_ID: "77" }));
+    const request = await requestOf(await only({ ...env, HUBSPOT_PORTAL_ID: "77" }));
     expect(request?.body).toContain("pe77_scan_completed");
+  });
+
+  test("HubSpot's unknown companies are made only where that is wished for", async () => {
+    const env = { SINKS: "hubspot-companies", HUBSPOT_ACCESS_TOKEN: "tok" };
+    const outcome = async (more: Env) => {
+      const { settled } = await send(await only({ ...env, ...more }), twinHttp(createHubspotTwin().handle));
+      return settled;
+    };
+    const refused = { value: [{ status: "rejected" }] };
+    expect(await outcome({ HUBSPOT_CREATE_COMPANIES: "true" })).toMatchObject({
+      value: [{ status: "delivered" }],
+    });
+    expect(await outcome({ HUBSPOT_CREATE_COMPANIES: "false" })).toMatchObject(refused);
+    expect(await outcome({})).toMatchObject(refused);
   });
 
   test("Timestream's database, region and endpoint, its own before the one of all services", async () => {
@@ -334,12 +350,12 @@ describe("every variable reaches its sink", () => {
     vi.stubEnv("AWS_SECRET_ACCESS_KEY", "secret");
     const env = { SINKS: "timestream", TIMESTREAM_DATABASE: "product", AWS_REGION: "eu-west-9" };
     const all = { ...env, AWS_ENDPOINT_URL: "http://127.0.0.1:1" };
-    const { request } = await requestOf(await only(all));
+    const request = await requestOf(await only(all));
     expect(request?.url).toBe("http://127.0.0.1:1/");
     expect(request?.body).toContain('"DatabaseName":"product"');
     expect(JSON.stringify(request?.headers)).toContain("/eu-west-9/timestream/aws4_request");
     const own = { ...all, AWS_ENDPOINT_URL_TIMESTREAM_WRITE: "http://127.0.0.1:2" };
-    expect((await requestOf(await only(own))).request?.url).toBe("http://127.0.0.1:2/");
+    expect((await requestOf(await only(own)))?.url).toBe("http://127.0.0.1:2/");
   });
 
   test("the file sink's folder, and the books'", async () => {
@@ -366,16 +382,16 @@ describe("AWS", () => {
     vi.stubEnv("AWS_CONFIG_FILE", path.join(folder, "config"));
     vi.stubEnv("AWS_ACCESS_KEY_ID", "id");
     vi.stubEnv("AWS_SECRET_ACCESS_KEY", "secret");
-    const { request } = await requestOf(await only(env));
+    const request = await requestOf(await only(env));
     expect(JSON.stringify(request?.headers)).toContain("/eu-north-1/timestream/aws4_request");
   });
 
   test("without credentials the sink says so and is unavailable, rather than tried for ever", async () => {
-    const { request, thrown } = await requestOf(await only({ ...env, AWS_REGION: "eu-west-1" }));
+    const { request, settled } = await send(await only({ ...env, AWS_REGION: "eu-west-1" }));
     expect(request).toBeUndefined();
-    expect(thrown).toMatchObject({
-      code: "SINK_UNAVAILABLE",
-      message: expect.stringContaining("AWS credentials"),
+    expect(settled).toMatchObject({
+      status: "rejected",
+      reason: { code: "SINK_UNAVAILABLE", message: expect.stringContaining("AWS credentials") },
     });
   });
 });
