@@ -163,10 +163,7 @@ async function* inflateOnce(
     reading: for await (const chunk of input) {
       const edge = Math.min(Math.max(careful - offset, 0), chunk.length);
       offset += chunk.length;
-      for (const piece of [
-        ...slices(chunk.subarray(0, edge), pieceBytes),
-        ...slices(chunk.subarray(edge), 1),
-      ]) {
+      for (const piece of pieces(chunk, edge)) {
         await settled((done) => stream.write(piece, (cause) => (cause ? undefined : done())));
         yield* take();
         if (error !== undefined || ended) break reading;
@@ -182,6 +179,12 @@ async function* inflateOnce(
   } finally {
     stream.destroy();
   }
+}
+
+/** The bytes up to `edge` in pieces, those behind it one by one. */
+function* pieces(chunk: Uint8Array, edge: number): Generator<Buffer> {
+  yield* slices(chunk.subarray(0, edge), pieceBytes);
+  yield* slices(chunk.subarray(edge), 1);
 }
 
 /** ZIP compression methods (APPNOTE.TXT, 4.4.5). */
