@@ -338,6 +338,16 @@ describe("the work", () => {
     return bytes / buffer.length;
   }
 
+  test("goes byte by byte for a record that needs it, and for no other", async () => {
+    const begun = vi.spyOn(JsonScanner.prototype, "begin");
+    for (const between of ["\n", "\r\n", ""]) {
+      begun.mockClear();
+      const good = Array(200).fill('{"a":"é"}').join(between);
+      await read([good, '{"a":oops}', good, '{ "a":\n1}', good, ""].join(between));
+      expect(begun.mock.calls.length).toBe(2);
+    }
+  });
+
   const record = `{"metric_name":"m","data":{"s":"${"}{ é ".repeat(20)}"}}`;
   const repeat = (text: string, bytes: number) => text.repeat(Math.ceil(bytes / text.length));
   test.each([
