@@ -66,6 +66,8 @@ test("startingAt keeps what lies from the index on, and nothing else", () => {
       expectCanonical(rest);
     }),
   );
+  expect(startingAt([{ from: 1, to: 3 }], 3)).toEqual([]);
+  expect(startingAt([{ from: 1, to: 3 }], 2)).toEqual([{ from: 2, to: 3 }]);
 });
 
 test("a cursor answers for ascending indexes, skipped and repeated ones too, as the set would", () => {

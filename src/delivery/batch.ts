@@ -47,12 +47,10 @@ export function createBatcher<T extends Slot<T>>(limits: Limits): Batcher<T> {
       if (batch !== undefined && coalesceKey !== undefined && coalesce(batch, item, coalesceKey, room))
         return;
       let full: ReadyBatch<T> | undefined;
+      // An item that its key's slot had no room for has none beside it either, so no key stands twice in a request.
       if (
         batch !== undefined &&
-        (batch.slots.length >= limits.itemsPerRequest ||
-          batch.bytes + item.bytes > room ||
-          // The key's slot is there but has no room: the same key twice in one request is what must not be.
-          (coalesceKey !== undefined && batch.slotOf.has(coalesceKey)))
+        (batch.slots.length >= limits.itemsPerRequest || batch.bytes + item.bytes > room)
       ) {
         full = take(partition, batch);
         batch = undefined;

@@ -54,7 +54,7 @@ export async function withRetries(
 ): Promise<void> {
   const { policy, clock, random, signal, deadline } = options;
   const again = async (error: Error, attemptNumber: number): Promise<boolean> => {
-    if (!(error instanceof WantsAgain) || signal.aborted) return false;
+    if (!(error instanceof WantsAgain)) return false;
     const wait = Math.max(error.retryAfterMs, backoffMs(attemptNumber, policy, random));
     if (wait > policy.longestWaitMs || clock.now() + wait >= deadline) return false;
     await clock.sleep(wait, signal);

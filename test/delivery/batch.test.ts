@@ -212,6 +212,15 @@ describe("taking", () => {
     expect(batcher.takeFullest()).toBeUndefined();
   });
 
+  test("the fullest batch has the most items, whether in slots of their own or not", () => {
+    const batcher = createBatcher<Item>(limitsOf(10, 100));
+    for (const n of [0, 1]) add(batcher, itemOf(n, { partition: "two in one slot", key: "k" }));
+    for (const n of [2, 3, 4]) add(batcher, itemOf(n, { partition: "three slots" }));
+    add(batcher, itemOf(5, { partition: "one slot" }));
+    const taken = [batcher.takeFullest(), batcher.takeFullest(), batcher.takeFullest()];
+    expect(taken.map((batch) => batch?.partition)).toEqual(["three slots", "two in one slot", "one slot"]);
+  });
+
   test("what is taken is gone, and its partition begins anew", () => {
     const batcher = createBatcher<Item>(limitsOf(2, 100));
     add(batcher, itemOf(0, { key: "k" }));

@@ -32,14 +32,12 @@ async function byNow(clock: VirtualClock, entering: Promise<string | undefined>)
 describe("opening", () => {
   test("needs as many failures in a row as the policy says, and the time that they must last", async () => {
     const { clock, breaker } = create();
-    for (const at of [0, 500]) {
-      await clock.advance(at - clock.now());
-      breaker.failure("down", at);
-    }
-    await clock.advance(5_000);
-    // Two failures, however long ago: no more than a sink with little to do.
+    breaker.failure("down", 0);
+    await clock.advance(60_000);
+    breaker.failure("down", 59_000);
+    // Two failures, however far apart: a sink with little to do.
     expect(await breaker.enter()).toBeUndefined();
-    breaker.failure("down at last", 5_400);
+    breaker.failure("down at last", 59_000);
     expect(await breaker.enter()).toBe("down at last");
   });
 
@@ -91,7 +89,7 @@ describe("opening", () => {
   });
 
   test("happens exactly when the failures since the last success are enough and span the time", async () => {
-    const steps = fc.array(fc.record({ ms: fc.nat(600), fails: fc.boolean() }), { maxLength: 30 });
+    const steps = fc.array(fc.record({ ms: fc.nat(1_200), fails: fc.boolean() }), { maxLength: 30 });
     await fc.assert(
       fc.asyncProperty(steps, async (sequence) => {
         const { clock, breaker } = create();

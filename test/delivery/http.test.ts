@@ -321,6 +321,11 @@ describe("no complete reply is a TransportError", () => {
     expect(error.message).not.toContain("in time");
   });
 
+  test("a reply that was cut off is not told as none", async () => {
+    const { url } = await serveRaw(ending("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc"));
+    expect((await transportErrorOf(client().send(get(url), never))).message).toMatch(/: ECONNRESET$/);
+  });
+
   test("nobody listens", async () => {
     const server = net.createServer();
     const url = await listen(server);
@@ -491,6 +496,7 @@ describe("Retry-After", () => {
     const asked = async (value: string) =>
       await send(get(`${url}/?value=${encodeURIComponent(value)}`), never);
     expect((await asked("3")).retryAfterMs).toBe(3_000);
+    expect((await asked("0")).retryAfterMs).toBe(0);
     expect((await asked("Thu, 01 Jan 2026 12:01:00 GMT")).retryAfterMs).toBe(60_000);
     expect(await asked("soon")).not.toHaveProperty("retryAfterMs");
     expect(await send(get(url), never)).not.toHaveProperty("retryAfterMs");

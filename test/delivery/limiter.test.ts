@@ -120,11 +120,12 @@ describe("the concurrency", () => {
     expect(await byNow(clock, third)).toBe(true);
   });
 
-  test("a signal that was aborted before takes no place", async () => {
+  test("a signal that was aborted before takes no place, and waits for none", async () => {
     const clock = virtualClock();
     const limiter = createLimiter({ concurrency: 1 }, clock);
     expect(await limiter.acquire(AbortSignal.abort(), forever)).toBe(false);
     expect(await byNow(clock, limiter.acquire(never, forever))).toBe(true);
+    expect(await byNow(clock, limiter.acquire(AbortSignal.abort(), forever))).toBe(false);
   });
 });
 
