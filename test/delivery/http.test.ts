@@ -404,6 +404,7 @@ describe("an abort settles at once and frees the socket", () => {
     abort.abort();
     // The first one is still under way.
     expect((await second).message).toContain(inTime);
+    await transportErrorOf(send(get(`${url}/late`), abort.signal));
     held[0]?.end();
     await first;
     const third = send(get(`${url}/third`), never);
