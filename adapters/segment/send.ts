@@ -98,8 +98,7 @@ async function sendBatch<P extends SegmentParams>(
         request.sent = messageIds(body);
         request.reply = http({ method: "POST", url, headers, body }, signal);
         const { status } = await request.reply;
-        // The SDK takes 3xx for success and retries 429 whatever it was told: a throw ends its part.
-        if (status < 200 || status >= 300) throw new Error(`Segment answered ${status}`);
+        // No headers: the SDK waits and sends again by itself when a 429 says how long, whatever it was told.
         return { status, statusText: "" };
       },
     },
@@ -131,8 +130,7 @@ export function faultOf(reply: HttpReply): Verdict | undefined {
   const { status, headers, body } = reply;
   const verdict = classifyReply("Segment", reply);
   if (verdict === undefined) {
-    // Accepted is `{"success": true}`; the opposite, or a web page, is not Segment's acceptance.
-    if (!/^\s*<|"success"\s*:\s*false/.test(body)) return undefined;
+    if (isAcceptance(body)) return undefined;
     return {
       status: "transient",
       reason: `Segment answered ${status}, but not that it accepted the request`,
@@ -145,4 +143,16 @@ export function faultOf(reply: HttpReply): Verdict | undefined {
   const reset = headers["x-ratelimit-reset"] ?? "";
   if (status !== 429 || reply.retryAfterMs !== undefined || !/^\d{1,6}$/.test(reset)) return verdict;
   return { status: "transient", reason: "Segment answered 429", retryAfterMs: Number(reset) * 1000 };
+}
+
+/** Segment answers `{"success": true}`, but its pages promise no body: none will do, and nothing but an object will. */
+function isAcceptance(body: string): boolean {
+  if (body === "") return true;
+  try {
+    const answer: unknown = JSON.parse(body);
+    if (typeof answer !== "object" || answer === null || Array.isArray(answer)) return false;
+    return !("success" in answer && answer.success === false);
+  } catch {
+    return false;
+  }
 }

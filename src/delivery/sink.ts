@@ -31,6 +31,18 @@ export interface Sink<P> {
    */
   send(batch: Batch<P>, context: SendContext): Promise<readonly Outcome[] | Verdict>;
   close?(): Promise<void>;
+  /** What stands behind each code that `encode` or `send` refuses a record with, and what to do about it. */
+  readonly refusals?: Refusals;
+}
+
+/** By code, `UPPER_SNAKE_CASE`: what operators are told beside the dead letters that have it. */
+export type Refusals = Readonly<Record<string, RefusalAdvice>>;
+
+export interface RefusalAdvice {
+  /** What is wrong, in one sentence. */
+  readonly meaning: string;
+  /** What an operator can do about it, in one sentence. */
+  readonly action: string;
 }
 
 export interface Limits {

@@ -7,7 +7,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, mkdir, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -20,6 +20,7 @@ import {
   type SendContext,
   systemClock,
 } from "../../src/index.ts";
+import { conformanceCases, sampleEvent } from "../../src/testing/index.ts";
 
 // Everything is real but for the disk's failures, which no test can order from a disk.
 vi.mock("node:fs/promises", { spy: true });
@@ -93,6 +94,34 @@ function failHalfway(code: string): void {
   });
 }
 
+describe("conformance", () => {
+  const noRequest = "a file sink makes no request";
+  const skip: Readonly<Record<string, string>> = {
+    "bytes are never under the real share": `${noRequest}; the bytes of lines are tested below`,
+    "sending again adds nothing": `${noRequest} whose reply could be lost; tested below with disks that fail`,
+    "a cut connection is unknown": noRequest,
+    "401 and 403 make the sink unavailable": noRequest,
+    "a redirect is not followed": noRequest,
+    "429 is transient and waits as long as it asks": noRequest,
+    "a server's fault is transient, whatever its body": noRequest,
+    "a success that the vendor did not write is not one": noRequest,
+    "a garbled success refuses nothing": noRequest,
+    "an abort settles at once": `${noRequest} that could hang; tested below with a file that does`,
+  };
+  test.for(conformanceCases)("$name", async ({ name, run }, context) => {
+    if (skip[name] !== undefined) context.skip(skip[name]);
+    await run({
+      create: () => {
+        const own = mkdtempSync(join(directory, "world-"));
+        return { sink: fileSink({ directory: own }), twin: createFileTwin({ directory: own }) };
+      },
+      // The directory's path may name a customer or a person.
+      secrets: [directory],
+      event: (n, now) => ({ ...sampleEvent(n, now), time: now }),
+    });
+  });
+});
+
 describe("what is written", () => {
   test("an event is one line with its id, in its tenant's file of its UTC day", async () => {
     expect(await send([event()])).toEqual(delivered);
@@ -158,9 +187,17 @@ describe("each event once", () => {
     expect(ids()).toEqual(large.map(({ id }) => id));
   });
 
-  test("batches that one sink is given at once do not miss each other's lines", async () => {
+  test("batches that one sink is given at once take turns, and do not miss each other's lines", async () => {
     const sink = fileSink({ directory });
+    const turns: number[] = [];
+    vi.mocked(open).mockImplementation(async (...args) => {
+      // Whoever did not wait would have begun by making the folder.
+      turns.push(vi.mocked(mkdir).mock.calls.length);
+      return await openReally(...args);
+    });
     await Promise.all([send(many(300), { sink }), send(many(300), { sink }), send(many(200, "b"), { sink })]);
+    // The first batch also opens the two folders that have a new name in them.
+    expect(turns).toEqual([1, 1, 1, 2, 3]);
     expect(ids()).toHaveLength(500);
     expect(new Set(ids()).size).toBe(500);
   });

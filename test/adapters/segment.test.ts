@@ -15,7 +15,14 @@ import {
   type Sink,
   systemClock,
 } from "../../src/index.ts";
-import { injectFaults, serveTwin, type TwinHandler, twinHttp } from "../../src/testing/index.ts";
+import {
+  conformanceCases,
+  injectFaults,
+  sampleEvent,
+  serveTwin,
+  type TwinHandler,
+  twinHttp,
+} from "../../src/testing/index.ts";
 
 const writeKey = "test-write-key";
 const sink = segmentSink({ writeKey });
@@ -70,14 +77,12 @@ function frozen<T>(value: T): T {
   return value;
 }
 
-/** Timers that keep this process alive. */
-const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
-
-/** Lets the SDK's timers of no length fire; those of its flush interval, 10 s, would still be there. */
-async function settled(count: number): Promise<void> {
-  const deadline = performance.now() + 500;
-  while (timers() > count && performance.now() < deadline) await setImmediate();
-  expect(timers()).toBe(count);
+/** Lets timers of no length fire; one of the SDK's flush interval, 10 s, or of its own timeout, 75 s, would stay. */
+async function noTimersLeft(): Promise<void> {
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout");
+  const deadline = performance.now() + 3000;
+  while (timers().length > 0 && performance.now() < deadline) await setImmediate();
+  expect(timers()).toEqual([]);
 }
 
 // A library that prints is a library that may print what it was given.
@@ -91,6 +96,27 @@ afterEach(() => {
   vi.useRealTimers();
   vi.restoreAllMocks();
   expect(printed).not.toHaveBeenCalled();
+});
+
+describe.each([
+  ["segment", segmentSink],
+  ["segment-groups", segmentGroupsSink],
+] as const)("conformance of %s", (_name, create) => {
+  const skip: Readonly<Record<string, string>> = {
+    "a success that the vendor did not write is not one":
+      "Segment's pages promise no body, so an empty one is a success; the verdicts' table below has the others",
+  };
+  test.for(conformanceCases)("$name", async ({ name, run }, context) => {
+    if (skip[name] !== undefined) context.skip(skip[name]);
+    await run({
+      create: (clock) => ({ sink: create({ writeKey }), twin: createSegmentTwin({ writeKey, clock }) }),
+      secrets: [writeKey, Buffer.from(`${writeKey}:`).toString("base64")],
+      event: (n, now) => {
+        const sample = sampleEvent(n, now);
+        return { ...sample, metadata: { ...sample.metadata, tenant_name: `Tenant ${n}` } };
+      },
+    });
+  });
 });
 
 describe("track", () => {
@@ -317,6 +343,11 @@ describe("one request, one verdict", () => {
     [204, {}, "", undefined],
     [200, {}, `{"success": false}`, { status: "transient" }],
     [200, {}, "<!doctype html><title>Log in</title>", { status: "transient" }],
+    [200, {}, "OK", { status: "transient" }],
+    [200, {}, '"ok"', { status: "transient" }],
+    [200, {}, "null", { status: "transient" }],
+    [200, {}, "[]", { status: "transient" }],
+    [200, {}, '{"success":', { status: "transient" }],
     [301, {}, "", unavailable],
     [304, {}, "", unavailable],
     [400, {}, "", { status: "refused", code: "HTTP_400" }],
@@ -352,13 +383,29 @@ describe("one request, one verdict", () => {
       bodies.push(String(request.body));
       return await twinHttp(() => new Response(bodyless ? null : body, { status, headers }))(request, signal);
     };
-    const before = timers();
     const answer = await send(sink, many(3), http).catch((error: unknown) => error);
     if (expected === unavailable) expect(isSinkUnavailable(answer)).toBe(true);
     else if (expected === undefined) expect(answer).toEqual([1, 2, 3].map(() => ({ status: "delivered" })));
     else expect(answer).toEqual({ reason: expect.any(String), ...expected });
     expect(bodies).toHaveLength(1);
-    expect(timers()).toBe(before);
+  });
+
+  test("no reply leaves a timer that would send again or keep the process", async () => {
+    const wait = { "retry-after": "2" };
+    for (const status of [200, 400, 408, 429, 500, 503]) {
+      await send(sink, many(3), answering(status, wait).http);
+    }
+    await send(
+      sink,
+      many(3),
+      recorder(
+        injectFaults(
+          () => new Response(),
+          () => ({ kind: "reset" }),
+        ),
+      ).http,
+    ).catch(() => {});
+    await noTimersLeft();
   });
 
   test("a Retry-After in the future, as a date, is waited for", async () => {
@@ -387,10 +434,8 @@ describe("one request, one verdict", () => {
     "a connection that breaks is one request and no verdict (%s)",
     async (kind) => {
       const { http, bodies } = recorder(injectFaults(createSegmentTwin().handle, () => ({ kind })));
-      const before = timers();
       await expect(send(sink, many(2), http)).rejects.toThrow();
       expect(bodies).toHaveLength(1);
-      expect(timers()).toBe(before);
     },
   );
 
@@ -404,14 +449,13 @@ describe("time", () => {
   test("an abort settles a request that hangs, at once, and leaves no timer", async () => {
     const { http, bodies } = recorder(() => new Promise<never>(() => {}));
     const controller = new AbortController();
-    const before = timers();
     const sending = send(sink, many(2), http, controller.signal).catch((error: unknown) => error);
     await vi.waitUntil(() => bodies.length === 1);
     const start = performance.now();
     controller.abort();
     await sending;
-    expect(performance.now() - start).toBeLessThan(100);
-    await settled(before);
+    expect(performance.now() - start).toBeLessThan(1000);
+    await noTimersLeft();
     expect(bodies).toHaveLength(1);
   });
 
@@ -430,6 +474,7 @@ describe("time", () => {
     await vi.waitUntil(() => asked);
     controller.abort();
     expect(await sending).toMatchObject({ status: "transient" });
+    await noTimersLeft();
   });
 
   test("what is aborted before it is sent is never sent", async () => {
@@ -439,14 +484,8 @@ describe("time", () => {
     const sending = send(sink, many(1), http, controller.signal);
     controller.abort();
     expect(await sending).toMatchObject({ status: "transient" });
-    const before = timers();
-    await vi.waitUntil(() => timers() <= before);
-    await send(
-      sink,
-      many(1, () => ({ id: "later" })),
-      http,
-    );
-    expect(bodies).toHaveLength(1);
+    await noTimersLeft();
+    expect(bodies).toHaveLength(0);
   });
 });
 

@@ -6,7 +6,10 @@ import { type ObjectStore, StoreError } from "../../src/store/object-store.ts";
 export interface MemoryStore extends ObjectStore {
   readonly objects: Map<string, { readonly bytes: Buffer; readonly lastModified: number }>;
   /** Called before every operation; what it throws, the operation throws. */
-  before: (operation: "look" | "read" | "put" | "putIfAbsent" | "delete" | "list", key: string) => void | Promise<void>;
+  before: (
+    operation: "look" | "read" | "put" | "putIfAbsent" | "delete" | "list",
+    key: string,
+  ) => void | Promise<void>;
   reads: number;
 }
 

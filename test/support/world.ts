@@ -1,6 +1,6 @@
 // A worker in a small world: stores in memory, sinks that do as they are told, time that moves by itself.
 import { gunzipSync } from "node:zlib";
-import { readReceipt, type Receipt } from "../../src/books/receipt.ts";
+import { type Receipt, readReceipt } from "../../src/books/receipt.ts";
 import type { DeadLetter } from "../../src/dead-letter/dead-letter.ts";
 import type { Batch, Outcome, SendContext, Sink, Verdict } from "../../src/delivery/sink.ts";
 import type { MetricEvent } from "../../src/event.ts";
@@ -19,16 +19,28 @@ export interface ScriptedSink extends Sink<{ readonly id: string }> {
   readonly stored: Map<string, number>;
   /** When each id was first delivered, by the clock. */
   readonly storedAt: Map<string, number>;
-  reply: (batch: Batch<{ readonly id: string }>, context: SendContext, request: number) => Reply | Promise<Reply>;
+  reply: (
+    batch: Batch<{ readonly id: string }>,
+    context: SendContext,
+    request: number,
+  ) => Reply | Promise<Reply>;
 }
 
 export function scriptedSink(
   name: string,
-  overrides: Partial<Pick<Sink<{ readonly id: string }>, "limits" | "encode" | "partition" | "coalesceKey">> = {},
+  overrides: Partial<
+    Pick<Sink<{ readonly id: string }>, "limits" | "encode" | "partition" | "coalesceKey">
+  > = {},
 ): ScriptedSink {
   const sink: ScriptedSink = {
     name,
-    limits: { itemsPerRequest: 10, bytesPerRequest: 10_000, bytesPerItem: 5_000, concurrency: 2, timeoutMs: 10_000 },
+    limits: {
+      itemsPerRequest: 10,
+      bytesPerRequest: 10_000,
+      bytesPerItem: 5_000,
+      concurrency: 2,
+      timeoutMs: 10_000,
+    },
     encode: (event) => ({ payload: { id: event.id }, bytes: 10 }),
     requests: [],
     stored: new Map(),
@@ -97,7 +109,10 @@ export function createWorld(): World {
         ...options,
       }),
     putEvents(key, count, change = () => ({})) {
-      const lines = Array.from({ length: count }, (_, index) => `${JSON.stringify({ ...eventRecord(index), ...change(index) })}\n`);
+      const lines = Array.from(
+        { length: count },
+        (_, index) => `${JSON.stringify({ ...eventRecord(index), ...change(index) })}\n`,
+      );
       source.objects.set(key, { bytes: Buffer.from(lines.join("")), lastModified: clock.now() });
     },
     async letters() {
@@ -122,7 +137,10 @@ export function eventRecord(index: number, tenant = `tenant-${index % 3}`): obje
   return {
     metric_name: "findings_upload_completed",
     metadata: { tenant_id: tenant, event_id: `e${index}` },
-    data: { event_time: new Date(Date.UTC(2026, 0, 1) + index * 1000).toISOString(), new_findings_count: index },
+    data: {
+      event_time: new Date(Date.UTC(2026, 0, 1) + index * 1000).toISOString(),
+      new_findings_count: index,
+    },
   };
 }
 

@@ -17,7 +17,13 @@ describe("the main way", () => {
     for (const sink of [a, b]) {
       expect(sink.requests.map((ids) => ids.length)).toEqual([10, 10, 5]);
       expect(sink.requests.flat()).toEqual(idsOf(25));
-      expect(report.sinks[sink.name]).toMatchObject({ valid: 25, delivered: 25, pending: 0, requests: 3, retries: 0 });
+      expect(report.sinks[sink.name]).toMatchObject({
+        valid: 25,
+        delivered: 25,
+        pending: 0,
+        requests: 3,
+        retries: 0,
+      });
     }
   });
 
@@ -123,12 +129,25 @@ describe("a vendor's refusal", () => {
         ? { status: "refused", reason: "the batch is bad", code: "BAD" }
         : delivered;
     const report = await world.clock.run(world.worker([sink]).process(ref("a")));
-    expect(report.sinks["a"]).toMatchObject({ valid: 30, delivered: 29, deadLettered: 1, pending: 0, retries: 0 });
+    expect(report.sinks["a"]).toMatchObject({
+      valid: 30,
+      delivered: 29,
+      deadLettered: 1,
+      pending: 0,
+      retries: 0,
+    });
     expect(sink.stored.has("e17")).toBe(false);
     expect([...sink.stored.values()].every((times) => times === 1)).toBe(true);
     expect(report.sinks["a"]?.requests).toBeLessThanOrEqual(1 + 2 * Math.ceil(Math.log2(30)));
     expect(await world.letters()).toMatchObject([
-      { stage: "send", sink: "a", code: "BAD", reason: "the batch is bad", attempts: 1, event: { id: "e17" } },
+      {
+        stage: "send",
+        sink: "a",
+        code: "BAD",
+        reason: "the batch is bad",
+        attempts: 1,
+        event: { id: "e17" },
+      },
     ]);
   });
 
@@ -143,7 +162,13 @@ describe("a vendor's refusal", () => {
       });
     const report = await world.clock.run(world.worker([sink]).process(ref("a")));
     expect(sink.requests).toEqual([["e0", "e1", "e2", "e3"], ["e2"], ["e2"]]);
-    expect(report.sinks["a"]).toMatchObject({ delivered: 3, deadLettered: 1, pending: 0, requests: 3, retries: 2 });
+    expect(report.sinks["a"]).toMatchObject({
+      delivered: 3,
+      deadLettered: 1,
+      pending: 0,
+      requests: 3,
+      retries: 2,
+    });
   });
 
   test("an outcome that is missing is unknown, and the record is sent again", async () => {
@@ -168,7 +193,11 @@ describe("a vendor's refusal", () => {
     const report = await world.clock.run(world.worker([sink]).process(ref("a")));
     expect(report.sinks["a"]).toMatchObject({ delivered: 2, deadLettered: 1 });
     const [letter] = await world.letters();
-    expect(letter).toMatchObject({ stage: "encode", code: "ENCODE_FAILED", reason: "the mapping failed: TypeError" });
+    expect(letter).toMatchObject({
+      stage: "encode",
+      code: "ENCODE_FAILED",
+      reason: "the mapping failed: TypeError",
+    });
   });
 
   test("an item over the limit is a dead letter before anything is sent", async () => {
@@ -260,7 +289,9 @@ describe("a sink that is down", () => {
       world.putEvents("a", 3_000);
       const [well, ill] = [scriptedSink("well"), scriptedSink("ill")];
       ill.reply = never;
-      const worker = world.worker(withIll ? [well, ill] : [well], { limits: { maxItems: 100, patienceMs: 300 } });
+      const worker = world.worker(withIll ? [well, ill] : [well], {
+        limits: { maxItems: 100, patienceMs: 300 },
+      });
       const start = world.clock.now();
       await world.clock.run(worker.process(ref("a")));
       expect(well.stored.size).toBe(3_000);
@@ -279,7 +310,11 @@ describe("a sink that is down", () => {
       throw sinkUnavailable("the token is not valid");
     };
     const report = await world.clock.run(world.worker([sink]).process(ref("a")));
-    expect(report.sinks["a"]).toMatchObject({ requests: 1, pending: 500, pendingReason: "the token is not valid" });
+    expect(report.sinks["a"]).toMatchObject({
+      requests: 1,
+      pending: 500,
+      pendingReason: "the token is not valid",
+    });
   });
 
   test("only what is pending is sent again, whatever its pattern", async () => {
@@ -297,7 +332,10 @@ describe("a sink that is down", () => {
     sink.requests.length = 0;
     const later = await world.clock.run(world.worker([sink]).process(ref("a")));
     expect(sink.requests.flat()).toEqual(waiting);
-    expect(later).toMatchObject({ records: waiting.length, sinks: { a: { delivered: waiting.length, pending: 0 } } });
+    expect(later).toMatchObject({
+      records: waiting.length,
+      sinks: { a: { delivered: waiting.length, pending: 0 } },
+    });
     const { a } = await world.latestReceipts();
     expect(a?.counts).toMatchObject({ valid: 300, delivered: 300, pending: 0 });
   });
@@ -322,7 +360,11 @@ describe("a sink that is down", () => {
     const other = createWorld();
     other.putEvents("a", 100);
     const daily = scriptedSink("a");
-    daily.reply = () => ({ status: "transient", reason: "the daily quota is spent", retryAfterMs: 3_600_000 });
+    daily.reply = () => ({
+      status: "transient",
+      reason: "the daily quota is spent",
+      retryAfterMs: 3_600_000,
+    });
     const before = other.clock.now();
     const given = await other.clock.run(other.worker([daily]).process(ref("a")));
     expect(given.sinks["a"]).toMatchObject({ delivered: 0, pending: 100 });
@@ -341,8 +383,13 @@ describe("a slow sink and the deadline", () => {
       return delivered;
     };
     const worker = world.worker([fast, slow], { limits: { maxItems: 100, patienceMs: 200 } });
-    const report = await world.clock.run(worker.process(ref("a"), { deadline: world.clock.now() + 3_600_000 }));
-    expect(report.sinks).toMatchObject({ fast: { delivered: 3_000 }, slow: { delivered: 3_000, pending: 0 } });
+    const report = await world.clock.run(
+      worker.process(ref("a"), { deadline: world.clock.now() + 3_600_000 }),
+    );
+    expect(report.sinks).toMatchObject({
+      fast: { delivered: 3_000 },
+      slow: { delivered: 3_000, pending: 0 },
+    });
     expect(world.source.reads).toBeGreaterThan(2);
     expect(slow.requests.flat()).toEqual(idsOf(3_000));
   });
@@ -358,7 +405,9 @@ describe("a slow sink and the deadline", () => {
     const worker = world.worker([sink], { limits: { maxItems: 50 } });
     let sent = 0;
     for (let runs = 0; runs < 20; runs++) {
-      const report = await world.clock.run(worker.process(ref("a"), { deadline: world.clock.now() + 10_500 }));
+      const report = await world.clock.run(
+        worker.process(ref("a"), { deadline: world.clock.now() + 10_500 }),
+      );
       sent += report.sinks["a"]?.delivered ?? 0;
       if (report.sinks["a"]?.pending === 0) break;
       expect(sent).toBeLessThan(1_000);
@@ -436,6 +485,9 @@ describe("routes", () => {
       { metrics: "*", sinks: ["b"] },
     ] as const;
     const report = await world.clock.run(world.worker([a, b], { routes }).process(ref("a")));
-    expect(report.sinks).toMatchObject({ a: { delivered: 5, filtered: 5 }, b: { delivered: 10, filtered: 0 } });
+    expect(report.sinks).toMatchObject({
+      a: { delivered: 5, filtered: 5 },
+      b: { delivered: 10, filtered: 0 },
+    });
   });
 });
