@@ -22,7 +22,10 @@ export interface FanoutConfig {
 /** What a configuration may look at. */
 export interface ConfigRequest {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Names given on the command line with `--sinks`; they come before the environment's. */
+  /**
+   * Names given on the command line with `--sinks`; they come before the environment's. A configuration need not
+   * look at them: what it names beside them is left out, see {@link resolveConfig}.
+   */
   readonly sinks?: readonly string[];
 }
 
@@ -47,28 +50,52 @@ const names = z.union([z.literal("*"), z.array(z.string().min(1))], {
   error: 'must be "*" or a list of names',
 });
 const called = z.custom((value) => typeof value === "function", "must be a function");
-const whole = z.int().positive();
-const milliseconds = z.number().nonnegative();
+const place = z
+  .string({ error: "must be a folder or an s3:// URL" })
+  .min(1, "must be a folder or an s3:// URL");
+
+/** NaN and the infinities are no numbers to zod. */
+function number(error: string) {
+  return z.number({ error });
+}
+const aWhole = "must be a whole number, 1 or more";
+const whole = z.int({ error: aWhole }).positive(aWhole);
+const aWholeOrNone = "must be a whole number, 0 or more";
+const wholeOrNone = z.int({ error: aWholeOrNone }).nonnegative(aWholeOrNone);
+const aRate = "must be a number above 0";
+const rate = number(aRate).positive(aRate);
+/** A timer of Node's holds no more: https://nodejs.org/api/timers.html#settimeoutcallback-delay-args. 24 days. */
+const longestMs = 2 ** 31 - 1;
+const aTime = `must be a number of milliseconds from 0 to ${longestMs}`;
+const milliseconds = number(aTime).nonnegative(aTime).max(longestMs, aTime);
+const aWait = `must be a number of milliseconds above 0, up to ${longestMs}`;
+const someMilliseconds = number(aWait).positive(aWait).max(longestMs, aWait);
+
+const sinkSchema = z.looseObject({
+  // It is part of the books' keys.
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'must consist of a-z, 0-9 and "-"'),
+  limits: z
+    .looseObject({
+      itemsPerRequest: whole,
+      bytesPerRequest: whole,
+      bytesPerItem: whole,
+      envelopeBytes: wholeOrNone.optional(),
+      concurrency: whole,
+      requestsPerSecond: rate.optional(),
+      timeoutMs: someMilliseconds.optional(),
+    })
+    .refine(({ envelopeBytes = 0, bytesPerRequest }) => envelopeBytes < bytesPerRequest, {
+      path: ["envelopeBytes"],
+      error: "must be less than bytesPerRequest, or no item fits into a request",
+    }),
+  encode: called,
+  send: called,
+});
 
 const configSchema = z.strictObject({
-  sinks: z
-    .array(
-      z.looseObject({
-        // It is part of the books' keys.
-        name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'must consist of a-z, 0-9 and "-"'),
-        limits: z.looseObject({
-          itemsPerRequest: whole,
-          bytesPerRequest: whole,
-          bytesPerItem: whole,
-          concurrency: whole,
-        }),
-        encode: called,
-        send: called,
-      }),
-    )
-    .min(1, "must name at least one sink"),
-  receipts: z.string().min(1),
-  deadLetters: z.string().min(1),
+  sinks: z.array(sinkSchema).min(1, "must name at least one sink"),
+  receipts: place,
+  deadLetters: place,
   routes: z.array(z.strictObject({ metrics: names, sinks: names })).optional(),
   limits: z
     .strictObject({ maxItems: whole, maxBytes: whole, maxRecordBytes: whole, patienceMs: milliseconds })
@@ -89,7 +116,13 @@ const configSchema = z.strictObject({
     .optional(),
 });
 
-/** @throws {ConfigError} when the configuration, or the environment that it reads, is wrong. */
+/**
+ * Makes the configuration and checks it. With `request.sinks` only the sinks of these names are kept, whatever the
+ * configuration makes of them. A name that no sink has stands for those that go on behind it with a dash: `hubspot`
+ * for `hubspot-events` and `hubspot-companies`.
+ *
+ * @throws {ConfigError} when the configuration, or the environment that it reads, is wrong.
+ */
 export async function resolveConfig(make: MakeConfig, request: ConfigRequest): Promise<FanoutConfig> {
   const config = await make(request);
   const checked = configSchema.safeParse(config);
@@ -107,7 +140,27 @@ export async function resolveConfig(make: MakeConfig, request: ConfigRequest): P
     );
   }
   if (problems.length > 0) throw new ConfigError(problems);
-  return config;
+  return request.sinks === undefined ? config : only(request.sinks, config);
+}
+
+function only(wanted: readonly string[], config: FanoutConfig): FanoutConfig {
+  const known = config.sinks.map(({ name }) => name);
+  const asked = [...new Set(wanted.map((name) => name.trim()).filter((name) => name !== ""))];
+  const meant = new Map(
+    asked.map((name) => [
+      name,
+      known.includes(name) ? [name] : known.filter((each) => each.startsWith(`${name}-`)),
+    ]),
+  );
+  const unknown = asked.filter((name) => meant.get(name)?.length === 0);
+  if (asked.length === 0) throw new ConfigError(["--sinks names no sink"]);
+  if (unknown.length > 0) {
+    throw new ConfigError(
+      unknown.map((name) => `--sinks names ${name}, which is not configured; known are ${known.join(", ")}`),
+    );
+  }
+  const kept = new Set([...meant.values()].flat());
+  return { ...config, sinks: config.sinks.filter(({ name }) => kept.has(name)) };
 }
 
 /** zod's own words say what was expected and what kind of thing was there, never its value. */

@@ -50,18 +50,14 @@ describe("a configuration file's shape", () => {
     [
       "a sink without limits",
       { ...good, sinks: [{ ...a, limits: { ...a.limits, itemsPerRequest: 0 } }] },
-      ["sinks.0.limits.itemsPerRequest: Too small: expected number to be >0"],
+      ["sinks.0.limits.itemsPerRequest: must be a whole number, 1 or more"],
     ],
     [
       "two sinks of one name",
       { ...good, sinks: [a, b, a] },
       ["two sinks are named a; their books would mix"],
     ],
-    [
-      "no place for the books",
-      { ...good, receipts: "" },
-      ["receipts: Too small: expected string to have >=1 characters"],
-    ],
+    ["no place for the books", { ...good, receipts: "" }, ["receipts: must be a folder or an s3:// URL"]],
     ["a name that nobody knows", { ...good, rotues: [] }, ['the configuration: Unrecognized key: "rotues"']],
     ["an option that nobody knows", { ...good, retry: { tries: 3 } }, ['retry: Unrecognized key: "tries"']],
     [
@@ -72,20 +68,90 @@ describe("a configuration file's shape", () => {
     [
       "a time before now",
       { ...good, breaker: { openMs: -1 } },
-      ["breaker.openMs: Too small: expected number to be >=0"],
+      ["breaker.openMs: must be a number of milliseconds from 0 to 2147483647"],
     ],
     [
       "several at once",
       { sinks: [], deadLetters: "x", limits: { maxItems: 1.5 } },
       [
         "sinks: must name at least one sink",
-        "receipts: Invalid input: expected string, received undefined",
-        "limits.maxItems: Invalid input: expected int, received number",
+        "receipts: must be a folder or an s3:// URL",
+        "limits.maxItems: must be a whole number, 1 or more",
       ],
     ],
   ];
   test.each(cases)("%s is a sentence that says where", async (_, config, problems) => {
     expect(await problemsOf(config)).toEqual(problems);
+  });
+
+  const nan = Number.NaN;
+  const infinite = Number.POSITIVE_INFINITY;
+  const whole = "must be a whole number, 1 or more";
+  const time = "must be a number of milliseconds from 0 to 2147483647";
+  const insane: [string, string, readonly unknown[]][] = [
+    ["limits.maxItems", whole, [0, -1, 1.5, nan, infinite, "20"]],
+    ["limits.maxBytes", whole, [0, -1, 1.5, nan, infinite, null]],
+    ["limits.maxRecordBytes", whole, [0, -1, 1.5, nan, infinite]],
+    ["limits.patienceMs", time, [-1, nan, infinite, 2 ** 31, "500"]],
+    ["retry.attempts", whole, [0, -1, 1.5, nan, infinite, "6"]],
+    ["retry.firstMs", time, [-1, nan, infinite, 2 ** 31]],
+    ["retry.maxMs", time, [-1, nan, infinite, 2 ** 31]],
+    ["retry.longestWaitMs", time, [-1, nan, infinite, 2 ** 31]],
+    ["breaker.failures", whole, [0, -1, 1.5, nan, infinite]],
+    ["breaker.overMs", time, [-1, nan, infinite, 2 ** 31]],
+    ["breaker.openMs", time, [-1, nan, infinite, 2 ** 31]],
+  ];
+  test.each(insane)("%s %s", async (where, sentence, values) => {
+    const [group = "", option = ""] = where.split(".");
+    for (const value of values) {
+      const problems = await problemsOf({ ...good, [group]: { [option]: value } });
+      expect(problems, String(value)).toEqual([`${where}: ${sentence}`]);
+    }
+  });
+
+  const insaneLimits: [string, string, readonly unknown[]][] = [
+    ["itemsPerRequest", whole, [0, -1, 1.5, nan, infinite]],
+    ["bytesPerItem", whole, [0, -1, 1.5, nan, infinite]],
+    ["concurrency", whole, [0, -1, 1.5, nan, infinite]],
+    ["requestsPerSecond", "must be a number above 0", [0, -1, nan, infinite]],
+    [
+      "timeoutMs",
+      "must be a number of milliseconds above 0, up to 2147483647",
+      [0, -1, nan, infinite, 2 ** 31],
+    ],
+    ["envelopeBytes", "must be a whole number, 0 or more", [-1, 1.5, nan, infinite]],
+    [
+      "envelopeBytes",
+      "must be less than bytesPerRequest, or no item fits into a request",
+      [a.limits.bytesPerRequest, a.limits.bytesPerRequest + 1],
+    ],
+  ];
+  test.each(insaneLimits)("a sink's %s %s", async (limit, sentence, values) => {
+    for (const value of values) {
+      const problems = await problemsOf({
+        ...good,
+        sinks: [b, { ...a, limits: { ...a.limits, [limit]: value } }],
+      });
+      expect(problems, String(value)).toEqual([`sinks.1.limits.${limit}: ${sentence}`]);
+    }
+  });
+
+  test("the least that makes sense is taken", async () => {
+    const limits = {
+      ...a.limits,
+      envelopeBytes: 0,
+      requestsPerSecond: 0.1,
+      timeoutMs: 1,
+      itemsPerRequest: 1,
+    };
+    const config = {
+      ...good,
+      sinks: [{ ...a, limits }],
+      limits: { maxItems: 1, maxBytes: 1, maxRecordBytes: 1, patienceMs: 0 },
+      retry: { attempts: 1, firstMs: 0, maxMs: 0, longestWaitMs: 0 },
+      breaker: { failures: 1, overMs: 0, openMs: 0 },
+    };
+    expect(await problemsOf(config)).toEqual([]);
   });
 
   test("values are not quoted: one of them may be a secret in the wrong place", async () => {
@@ -126,6 +192,42 @@ describe("routes", () => {
   test("may name others where only some sinks are asked for: one function a sink shares the file", async () => {
     expect(await problemsOf({ ...good, routes }, { env: { SINKS: "a,b" } })).toEqual([]);
     expect(await problemsOf({ ...good, routes }, { env: {}, sinks: ["a", "b"] })).toEqual([]);
+  });
+});
+
+describe("--sinks", () => {
+  const events = { ...a, name: "hubspot-events" };
+  const companies = { ...a, name: "hubspot-companies" };
+  const config = { ...good, sinks: [a, events, b, companies] };
+  const asked = (...sinks: string[]): ConfigRequest => ({ env: {}, sinks });
+  const kept = async (...sinks: string[]) =>
+    (await resolveConfig(untyped(config), asked(...sinks))).sinks.map(({ name }) => name);
+
+  test("keeps what it names, of a configuration that does not look at it: nothing else is delivered to", async () => {
+    expect(await kept("b", "a")).toEqual(["a", "b"]);
+    expect(await kept(" b ", "", "b")).toEqual(["b"]);
+  });
+
+  test("hubspot stands for both of its sinks, unless one has that very name", async () => {
+    expect(await kept("hubspot")).toEqual(["hubspot-events", "hubspot-companies"]);
+    const exact = {
+      ...good,
+      sinks: [
+        { ...a, name: "segment" },
+        { ...a, name: "segment-groups" },
+      ],
+    };
+    const { sinks } = await resolveConfig(untyped(exact), asked("segment"));
+    expect(sinks.map(({ name }) => name)).toEqual(["segment"]);
+  });
+
+  test("a name that is not configured is one sentence, which says what is", async () => {
+    expect(await problemsOf(config, asked("a", "pigeon", "hub", "pigeon"))).toEqual([
+      "--sinks names pigeon, which is not configured; known are a, hubspot-events, b, hubspot-companies",
+      "--sinks names hub, which is not configured; known are a, hubspot-events, b, hubspot-companies",
+    ]);
+    for (const none of [[], [""], [" ", ""]])
+      expect(await problemsOf(config, asked(...none))).toEqual(["--sinks names no sink"]);
   });
 });
 
