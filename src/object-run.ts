@@ -1,8 +1,8 @@
 // One run at one object version: the lanes that this worker holds, read in passes, proven, committed.
 import type { LaneBook, ObjectBooks, ObjectVersion } from "./books/books.ts";
 import type { Claim } from "./books/claim.ts";
-import { type Counts, noCounts, type Receipt } from "./books/receipt.ts";
-import { emptySink, isBalanced, type ObjectReport, type SinkReport } from "./books/report.ts";
+import { noCounts, type Receipt } from "./books/receipt.ts";
+import { closes, emptySink, type ObjectReport, type SinkReport } from "./books/report.ts";
 import { createDeadLetter, type DeadLetter, intakeLane, type Origin } from "./dead-letter/dead-letter.ts";
 import { createLetterWriter, type LetterWriter } from "./dead-letter/store.ts";
 import type { Clock, Random } from "./delivery/clock.ts";
@@ -46,23 +46,39 @@ export interface ObjectRun {
   readonly held: Map<string, HeldLane>;
   /** Milliseconds since the epoch. */
   readonly deadline: number;
+  /** Ends the run as its deadline would. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The first wait before pending records are tried again; it doubles with every run that leaves some. */
 const firstDeferralMs = 60_000;
 const longestDeferralMs = 60 * 60_000;
 
-/** @throws {StoreError} when the object, the letters or the books fail; lanes without a receipt are still in `held`. */
+/** The counts of a lane do not close: a defect. Nothing of that lane is acknowledged. */
+export class BooksDoNotClose extends Error {
+  override readonly name = "BooksDoNotClose";
+  readonly code = "BOOKS_DO_NOT_CLOSE";
+}
+
+/**
+ * Writes every lane's receipt that it can, whatever becomes of the others.
+ *
+ * @throws {StoreError} when the object, the letters or the books fail; lanes without a receipt are still in `held`.
+ */
 export async function runObject(core: Core, work: ObjectRun): Promise<ObjectReport> {
   const { clock, limits } = core;
   const { object, held, deadline } = work;
   const ended = new AbortController();
-  const signal = AbortSignal.any([clock.signal(deadline - clock.now()), ended.signal]);
+  const { signal } = ended;
+  const finish = () => ended.abort();
+  void clock.sleep(deadline - clock.now(), signal).then(finish);
+  work.signal?.addEventListener("abort", finish, { once: true });
+  if (work.signal?.aborted) finish();
   const origin = ({ index, start, end }: Span): Origin => ({ ...object, index, start, end });
 
   const letters = new Map<string, LetterWriter>();
   for (const [lane, { claim }] of held) {
-    const name = `${work.books.hash}-${String(claim.generation).padStart(6, "0")}`;
+    const name = `${work.books.hash}-${String(claim.generation).padStart(6, "0")}-${claim.attempt}`;
     letters.set(lane, createLetterWriter(core.deadLetters, { sink: lane, date: claim.date, name }));
   }
   const runs = new Map<string, LaneRun>();
@@ -87,7 +103,7 @@ export async function runObject(core: Core, work: ObjectRun): Promise<ObjectRepo
   }
   const intakeBook = held.get(intakeLane)?.book;
   const intakeFrom = intakeBook === undefined ? Number.POSITIVE_INFINITY : leftBy(intakeBook).newFrom;
-  const seen = { valid: 0, invalid: 0 };
+  const seen = { valid: 0, invalid: 0, readTo: 0 };
 
   async function* read(first: boolean, from: number): AsyncGenerator<Window> {
     const windows = readEvents(work.store, work.info, {
@@ -104,44 +120,45 @@ export async function runObject(core: Core, work: ObjectRun): Promise<ObjectRepo
           letters.get(intakeLane)?.add(intakeLetter(origin(refused), refused, clock.now()));
         }
         for (const { index } of events) if (index >= intakeFrom) seen.valid++;
+        seen.readTo = next;
         core.onRecords(events.length + invalid.length);
       }
       yield { records: events, next };
-      for (const each of letters.values()) await each.flush("full");
+      // What a store refuses here it refuses the receipt as well, in its own lane's time.
+      for (const each of letters.values()) await each.flush("full").catch(() => {});
     }
   }
 
   try {
-    const { readTo, taken } = await runPasses({
+    const { readTo, taken, failure } = await runPasses({
       runs: [...runs.values()],
       read,
       intakeFrom,
-      isPassing: (error) => error instanceof StoreError && error.code === "TRANSIENT",
       patienceMs: limits.patienceMs,
       clock,
       signal,
     });
-    for (const each of letters.values()) await each.flush("now");
-    const sinks: Record<string, SinkReport> = {};
-    for (const { sink } of core.sinks)
-      sinks[sink.name] = sinkReport(runs.get(sink.name), letters.get(sink.name));
-    const report: ObjectReport = {
+    const all = Math.max(0, seen.readTo - intakeFrom);
+    const finished: Finished = {
+      runs,
+      letters,
+      readTo,
+      seen: { valid: seen.valid, invalid: seen.invalid, all },
+    };
+    const sinks = await commit(core, work, finished);
+    // Only time is needed to read the rest, and its deferrals are written.
+    if (failure !== undefined && !isPassing(failure.error)) throw failure.error;
+    return {
       object,
       records: taken + seen.invalid,
       valid: taken,
       invalid: seen.invalid,
-      sinks,
+      sinks: Object.fromEntries(core.sinks.map(({ sink: { name } }) => [name, sinks.get(name) ?? emptySink])),
       unread: readTo !== null,
     };
-    if (!isBalanced(report)) {
-      throw new Error(
-        `${nameOf(object)}: the books do not close, so nothing is acknowledged: ${JSON.stringify(report)}`,
-      );
-    }
-    await commit(core, work, { runs, letters, report, seen, readTo });
-    return report;
   } finally {
-    ended.abort();
+    finish();
+    work.signal?.removeEventListener("abort", finish);
     await Promise.allSettled([...runs.values()].map(({ lane }) => lane.idle()));
   }
 }
@@ -151,66 +168,138 @@ type Span = Pick<Origin, "index" | "start" | "end">;
 interface Finished {
   readonly runs: ReadonlyMap<string, LaneRun>;
   readonly letters: ReadonlyMap<string, LetterWriter>;
-  readonly report: ObjectReport;
-  readonly seen: { readonly valid: number; readonly invalid: number };
   readonly readTo: number | null;
+  /** Of the records that `_intake` had not seen before: `all` by their indexes, the others one by one. */
+  readonly seen: { readonly valid: number; readonly invalid: number; readonly all: number };
 }
 
-/** Writes every lane's receipt. One that fails does not keep the others from being written. */
-async function commit(core: Core, work: ObjectRun, finished: Finished): Promise<void> {
-  const { runs, letters, report, seen } = finished;
-  const now = core.clock.now();
-  const commitLane = async (lane: string, { claim, book }: HeldLane) => {
-    const run = runs.get(lane);
-    const sink = report.sinks[lane];
-    const before = book.receipt?.counts ?? noCounts;
-    // A lane that had the object's end before has it still, though a drain need not read so far.
-    const readTo = book.receipt?.readTo === null ? null : finished.readTo;
-    const unread: Ranges = readTo === null ? [] : [{ from: readTo, to: null }];
-    let counts: Counts;
-    let pending: Receipt["pending"] = [...unread];
-    if (run !== undefined && sink !== undefined) {
-      const { delivered, filtered, deadLettered } = sink;
-      const valid = before.valid - before.pending + sink.valid;
-      counts = {
+/** Proves and writes every lane's receipt as soon as it is idle. One that fails does not keep the others from theirs. */
+async function commit(core: Core, work: ObjectRun, finished: Finished): Promise<Map<string, SinkReport>> {
+  const reports = new Map<string, SinkReport>();
+  const results = await Promise.allSettled(
+    [...work.held].map(async ([lane, held]) => {
+      const run = finished.runs.get(lane);
+      await run?.lane.idle();
+      const letters = finished.letters.get(lane);
+      await letters?.flush("now");
+      const { content, reason, report } =
+        run === undefined
+          ? intakeReceipt(held.book, finished)
+          : sinkReceipt(held.book, run, letters?.count ?? 0, finished.readTo);
+      const files = [...(held.book.receipt?.letters ?? []), ...(letters?.files ?? [])];
+      const isClosed = report === undefined ? isProven(finished.seen) : closes(report);
+      if (!isClosed) {
+        throw new BooksDoNotClose(
+          `${nameOf(work.object)}: the books of ${lane} do not close, so nothing of it is acknowledged: ${JSON.stringify(report ?? finished.seen)}`,
+        );
+      }
+      const now = core.clock.now();
+      const backoff = Math.min(longestDeferralMs, firstDeferralMs * 2 ** (held.claim.generation - 1));
+      const why = { reason, nextAttemptAt: Math.max(now + backoff, run?.lane.notBefore ?? 0) };
+      const isPending = content.pending.length > 0;
+      await work.books.commit(
+        held.claim,
+        held.book,
+        { ...content, letters: files },
+        isPending ? why : undefined,
+      );
+      work.held.delete(lane);
+      if (report !== undefined) reports.set(lane, report);
+      if (isPending) {
+        core.log.warn("records are pending", {
+          object: nameOf(work.object),
+          sink: lane,
+          pending: content.counts.pending,
+          reason,
+        });
+      }
+    }),
+  );
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+  return reports;
+}
+
+interface LaneReceipt {
+  readonly content: Pick<Receipt, "counts" | "pending" | "readTo" | "newestTime">;
+  readonly reason: string;
+  /** Absent for `_intake`. */
+  readonly report?: SinkReport;
+}
+
+function sinkReceipt(
+  { receipt }: LaneBook,
+  run: LaneRun,
+  deadLettered: number,
+  passedTo: number | null,
+): LaneReceipt {
+  const before = receipt?.counts ?? noCounts;
+  const { newestTime, ...tally } = run.lane.tally;
+  const { count: pending, ranges } = pendingOf(run);
+  const pendingReason = pending === 0 ? undefined : run.lane.pendingReason;
+  const report: SinkReport = {
+    ...tally,
+    valid: run.valid,
+    deadLettered,
+    pending,
+    ...(newestTime === undefined ? {} : { newestTime }),
+    ...(pendingReason === undefined ? {} : { pendingReason }),
+  };
+  const valid = before.valid - before.pending + report.valid;
+  const newest = newestTime ?? receipt?.newestTime;
+  const readTo = furthest(receipt, passedTo);
+  return {
+    content: {
+      counts: {
         records: valid,
         valid,
-        delivered: before.delivered + delivered,
-        filtered: before.filtered + filtered,
+        delivered: before.delivered + tally.delivered,
+        filtered: before.filtered + tally.filtered,
         deadLettered: before.deadLettered + deadLettered,
-        pending: sink.pending,
-      };
-      pending = [...union(pendingOf(run).ranges, unread)];
-    } else {
-      const valid = before.valid + seen.valid;
-      const deadLettered = before.deadLettered + seen.invalid;
-      counts = { ...noCounts, records: valid + deadLettered, valid, deadLettered };
-    }
-    const newestTime = run?.lane.tally.newestTime ?? book.receipt?.newestTime;
-    const content = {
-      counts,
-      letters: [...(book.receipt?.letters ?? []), ...(letters.get(lane)?.files ?? [])],
-      pending,
+        pending,
+      },
+      pending: [...union(ranges, unread(readTo))],
       readTo,
-      ...(newestTime === undefined ? {} : { newestTime }),
-    };
-    const why = {
-      reason: run?.lane.pendingReason ?? "the deadline came before the object's end",
-      nextAttemptAt: now + Math.min(longestDeferralMs, firstDeferralMs * 2 ** (claim.generation - 1)),
-    };
-    await work.books.commit(claim, book, content, pending.length === 0 ? undefined : why);
-    work.held.delete(lane);
-    if (pending.length > 0) {
-      core.log.warn("records are pending", {
-        object: nameOf(work.object),
-        sink: lane,
-        pending: counts.pending,
-        reason: why.reason,
-      });
-    }
+      ...(newest === undefined ? {} : { newestTime: newest }),
+    },
+    reason: run.lane.pendingReason ?? endNotReached,
+    report,
   };
-  const results = await Promise.allSettled([...work.held].map(([lane, each]) => commitLane(lane, each)));
-  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+function intakeReceipt({ receipt }: LaneBook, { seen, readTo: passedTo }: Finished): LaneReceipt {
+  const before = receipt?.counts ?? noCounts;
+  const valid = before.valid + seen.valid;
+  const deadLettered = before.deadLettered + seen.invalid;
+  const readTo = furthest(receipt, passedTo);
+  return {
+    content: {
+      counts: { ...noCounts, records: valid + deadLettered, valid, deadLettered },
+      pending: [...unread(readTo)],
+      readTo,
+    },
+    reason: endNotReached,
+  };
+}
+
+const endNotReached = "the deadline came before the object's end";
+
+/** Every record stands where its index says, once: what was taken up one by one is all that there is. */
+function isProven({ valid, invalid, all }: Finished["seen"]): boolean {
+  return valid + invalid === all;
+}
+
+/** How far the lane has read in all its runs: a later one may have come less far, or have had no need to. */
+function furthest(receipt: Receipt | undefined, readTo: number | null): number | null {
+  const had = receipt === undefined ? 0 : receipt.readTo;
+  return had === null || readTo === null ? null : Math.max(had, readTo);
+}
+
+function unread(readTo: number | null): Ranges {
+  return readTo === null ? [] : [{ from: readTo, to: null }];
+}
+
+function isPassing(error: unknown): boolean {
+  return error instanceof StoreError && error.code === "TRANSIENT";
 }
 
 /** What the last receipt left to do: everything when there is none. */
@@ -220,21 +309,6 @@ function leftBy({ receipt }: LaneBook): { todo: Ranges; pending: number; newFrom
     todo: receipt.pending,
     pending: receipt.counts.pending,
     newFrom: receipt.readTo ?? Number.POSITIVE_INFINITY,
-  };
-}
-
-function sinkReport(run: LaneRun | undefined, letters: LetterWriter | undefined): SinkReport {
-  if (run === undefined || letters === undefined) return emptySink;
-  const { newestTime, ...tally } = run.lane.tally;
-  const pending = pendingOf(run).count;
-  const reason = run.lane.pendingReason;
-  return {
-    ...tally,
-    valid: run.valid,
-    deadLettered: letters.count,
-    pending,
-    ...(newestTime === undefined ? {} : { newestTime }),
-    ...(pending === 0 || reason === undefined ? {} : { pendingReason: reason }),
   };
 }
 

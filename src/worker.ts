@@ -50,6 +50,8 @@ export interface WorkerLimits extends LanePolicy {
 export interface ProcessOptions {
   /** When sending ends and the books are written, in milliseconds since the epoch. Default: in 10 minutes. */
   readonly deadline?: number;
+  /** Ends the run as its deadline would: requests are cut, the books are written. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Worker {
@@ -61,7 +63,7 @@ export interface Worker {
    * @throws {StoreError} when the object or the books cannot be read or written: the same.
    */
   process(ref: ObjectRef, options?: ProcessOptions): Promise<ObjectReport>;
-  /** Closes the sinks, and the HTTP client when it is the worker's own. */
+  /** Closes the sinks, and the HTTP client when it is the worker's own. Rejects as the first sink that fails to close. */
   close(): Promise<void>;
 }
 
@@ -97,7 +99,7 @@ export function createWorker(options: WorkerOptions): Worker {
   };
 
   return {
-    async process(ref, { deadline = clock.now() + defaultDeadlineMs } = {}) {
+    async process(ref, { deadline = clock.now() + defaultDeadlineMs, signal } = {}) {
       const store = options.source(ref.bucket);
       const info = await store.look(ref.key, ref.version === undefined ? {} : { version: ref.version });
       if (info === undefined) {
@@ -107,7 +109,7 @@ export function createWorker(options: WorkerOptions): Worker {
         );
       }
       const object: ObjectVersion = { bucket: store.location, key: ref.key, version: info.version };
-      const books = openBooks(options.receipts, object, owner, clock);
+      const books = openBooks(options.receipts, object, owner, clock, log);
       const known = await books.read();
       const open = [...sinks.map(({ sink }) => sink.name), intakeLane].filter((lane) =>
         isOpen(known.get(lane)),
@@ -123,7 +125,7 @@ export function createWorker(options: WorkerOptions): Worker {
           }
         }
         if (held.size === 0) return settledReport(object, options.sinks);
-        return await runObject(core, { store, info, object, books, held, deadline });
+        return await runObject(core, { store, info, object, books, held, deadline, signal });
       } catch (error) {
         // What is still held has no receipt: give it back, so that the next worker need not wait.
         await Promise.allSettled([...held.values()].map(({ claim }) => books.release(claim)));
@@ -131,8 +133,9 @@ export function createWorker(options: WorkerOptions): Worker {
       }
     },
     async close() {
-      await Promise.all(options.sinks.map((sink) => sink.close?.()));
+      const results = await Promise.allSettled(options.sinks.map(async (sink) => await sink.close?.()));
       ownHttp?.close();
+      for (const result of results) if (result.status === "rejected") throw result.reason;
     },
   };
 }

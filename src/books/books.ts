@@ -1,7 +1,8 @@
 // The books of one object version: its claims, receipts and deferrals, lane by lane.
 import { hash, randomUUID } from "node:crypto";
 import type { Clock } from "../delivery/clock.ts";
-import type { ObjectStore } from "../store/object-store.ts";
+import type { Logger } from "../log.ts";
+import { type ObjectStore, StoreError } from "../store/object-store.ts";
 import { type Claim, claimMarginMs, createClaim, liveUntil, ObjectBusy, type Owner } from "./claim.ts";
 import { type Deferral, encodeDeferral, encodeReceipt, type Receipt, readReceipt } from "./receipt.ts";
 
@@ -33,9 +34,12 @@ export interface ObjectBooks {
     book: LaneBook | undefined,
     deadline: number,
   ): Promise<{ claim: Claim; book: LaneBook }>;
-  /** Gives back a claim under which nothing will be committed, so that the next worker need not wait. */
+  /**
+   * Gives back a claim under which nothing will be committed, so that the next worker need not wait. A claim that
+   * has its receipt stays: a generation is never used twice.
+   */
   release(claim: Claim): Promise<void>;
-  /** Writes the deferral, then the receipt, then removes the deferral that this receipt replaces. */
+  /** Writes the deferral, then the receipt; or the receipt, and then removes the deferral that nothing is left of. */
   commit(
     claim: Claim,
     book: LaneBook,
@@ -44,7 +48,7 @@ export interface ObjectBooks {
   ): Promise<void>;
 }
 
-/** Where deferrals stand in the receipts' store: `sink=<sink>/<object hash>-<generation>.json` below it. */
+/** Where deferrals stand in the receipts' store: `sink=<sink>/<object hash>.json` below it. */
 export const deferralsPrefix = "deferrals/";
 
 const unclaimed: LaneBook = { generation: 0, receipt: undefined };
@@ -54,6 +58,7 @@ export function openBooks(
   object: ObjectVersion,
   owner: Owner,
   clock: Clock,
+  log: Logger,
 ): ObjectBooks {
   const objectHash = hash("sha256", `${object.bucket}/${object.key}\n${object.version}`, "hex").slice(0, 32);
   const prefix = `books/day=${dayOf(object.key)}/${objectHash}/`;
@@ -70,17 +75,26 @@ export function openBooks(
     const now = clock.now();
     const expiresInMs = Math.max(0, deadline - now) + claimMarginMs;
     const next = generation + 1;
-    const body = { owner: owner.id, attempt: randomUUID(), expiresInMs };
-    if (!(await createClaim(store, keyOf(lane, next, "claim"), body))) {
+    const attempt = randomUUID();
+    if (!(await createClaim(store, keyOf(lane, next, "claim"), { owner: owner.id, attempt, expiresInMs }))) {
       throw busy(object, lane);
     }
-    // Whoever held the expired claim may have written its receipt after we looked.
-    if (unfinished && (await store.look(keyOf(lane, generation, "receipt"))) !== undefined) {
-      receipt = await readReceipt(store, keyOf(lane, generation, "receipt"));
+    try {
+      // Whoever held the expired claim may have written its receipt after we looked.
+      if (unfinished && (await store.look(keyOf(lane, generation, "receipt"))) !== undefined) {
+        receipt = await readReceipt(store, keyOf(lane, generation, "receipt"));
+      }
+    } catch (error) {
+      // Nobody will know of this claim, so nobody else could give it back.
+      await store.delete(keyOf(lane, next, "claim")).catch(() => {});
+      throw error;
     }
     generation = next;
     const date = new Date(now).toISOString().slice(0, 10);
-    return { claim: { lane, generation, expiresAt: now + expiresInMs, date }, book: { generation, receipt } };
+    return {
+      claim: { lane, generation, expiresAt: now + expiresInMs, date, attempt: attempt.slice(0, 8) },
+      book: { generation, receipt },
+    };
   };
 
   return {
@@ -106,14 +120,18 @@ export function openBooks(
       return new Map(books);
     },
     claim,
-    release: ({ lane, generation }) => store.delete(keyOf(lane, generation, "claim")),
+    async release({ lane, generation }) {
+      // The write of a receipt may have reached the store though its reply did not reach us.
+      if ((await store.look(keyOf(lane, generation, "receipt"))) !== undefined) return;
+      await store.delete(keyOf(lane, generation, "claim"));
+    },
     async commit({ lane, generation, expiresAt }, book, content, why) {
       const now = clock.now();
       if (now >= expiresAt)
         throw new ObjectBusy(`${name(object)}: the claim on ${lane} expired before its receipt was written`);
-      let deferral: string | undefined;
+      // One key a lane: what an attempt left that never wrote its receipt is overwritten or removed by the next one.
+      const deferral = `${deferralsPrefix}sink=${lane}/${objectHash}.json`;
       if (why !== undefined) {
-        deferral = `${deferralsPrefix}sink=${lane}/${objectHash}-${String(generation).padStart(6, "0")}.json`;
         const { pending, counts } = content;
         const body: Deferral = {
           object,
@@ -132,14 +150,23 @@ export function openBooks(
         continues: book.receipt?.generation ?? null,
         writtenAt: now,
         ...content,
-        ...(deferral === undefined ? {} : { deferral }),
+        ...(why === undefined ? {} : { deferral }),
       };
       if (!(await store.putIfAbsent(keyOf(lane, generation, "receipt"), encodeReceipt(receipt)))) {
         throw new ObjectBusy(
           `${name(object)}: somebody else has written the receipt of ${lane}, generation ${generation}`,
         );
       }
-      if (book.receipt?.deferral !== undefined) await store.delete(book.receipt.deferral);
+      if (why !== undefined || generation === 1) return;
+      try {
+        await store.delete(deferral);
+      } catch (error) {
+        // The receipt is written, so all is well: whoever takes this deferral up finds nothing to do, and removes it.
+        log.warn("a deferral of which nothing is left could not be removed", {
+          key: deferral,
+          reason: error instanceof StoreError ? error.message : "an unexpected error",
+        });
+      }
     },
   };
 }

@@ -17,6 +17,8 @@ export interface Claim {
   readonly expiresAt: number;
   /** `yyyy-mm-dd` of the claim: part of the dead letters' keys. */
   readonly date: string;
+  /** Unique to this claim, even when it was given back and its generation claimed again: another part of them. */
+  readonly attempt: string;
 }
 
 /** A live claim of somebody else: the notification must be failed, and nothing acknowledged. */

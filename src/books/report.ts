@@ -86,12 +86,12 @@ function addSink(a: SinkReport, b: SinkReport): SinkReport {
 
 /** Whether the counts close, in the whole and for every sink. */
 export function isBalanced(report: Pick<ObjectReport, "records" | "valid" | "invalid" | "sinks">): boolean {
-  return (
-    report.records === report.valid + report.invalid &&
-    Object.values(report.sinks).every(
-      (sink) => sink.valid === sink.delivered + sink.filtered + sink.deadLettered + sink.pending,
-    )
-  );
+  return report.records === report.valid + report.invalid && Object.values(report.sinks).every(closes);
+}
+
+/** Whether every event of the sink has exactly one outcome. */
+export function closes(sink: SinkReport): boolean {
+  return sink.valid === sink.delivered + sink.filtered + sink.deadLettered + sink.pending;
 }
 
 /** Records that wait, over all sinks. */

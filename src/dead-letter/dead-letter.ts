@@ -35,9 +35,9 @@ export interface DeadLetter {
   readonly reason: string;
   /** The same for every record that was refused for the same cause. */
   readonly fingerprint: string;
-  /** How often the record was sent; 0 when it was refused before. */
+  /** How often the run that gave it up had sent it; 0 when it was refused before it was sent. */
   readonly attempts: number;
-  /** Milliseconds since the epoch. */
+  /** When that run first tried to send it, and when it gave it up: milliseconds since the epoch. */
   readonly firstAt: number;
   readonly lastAt: number;
   /** The original bytes as text when they are valid UTF-8. Both are absent when the record was too large to keep. */

@@ -14,7 +14,7 @@ const charactersPerFile = 4 * 1024 * 1024;
 export interface LetterWriter {
   /** Takes a letter; it is durable after the next `flush`. */
   add(letter: DeadLetter): void;
-  /** Writes what is gathered when it makes a file, or all of it. Rejects when the store does. */
+  /** Writes what is gathered when it makes a file, or all of it. Rejects when the store does, and from then on. */
   flush(when: "full" | "now"): Promise<void>;
   /** The keys written so far. They count only once a receipt names them. */
   readonly files: readonly string[];
@@ -23,9 +23,9 @@ export interface LetterWriter {
 
 export interface LetterPlace {
   readonly sink: string;
-  /** `yyyy-mm-dd`, fixed by the claim, so that the same attempt always writes the same keys. */
+  /** `yyyy-mm-dd` of the claim. */
   readonly date: string;
-  /** Unique to the object version and the claim's generation. */
+  /** Unique to the claim: a worker that lost its own may still be writing. */
   readonly name: string;
 }
 
@@ -34,8 +34,9 @@ export function createLetterWriter(store: ObjectStore, { sink, date, name }: Let
   let lines: string[] = [];
   let characters = 0;
   let count = 0;
-  // One write at a time: part numbers then follow the letters' order.
+  // One write at a time: part numbers then follow the letters' order. One that fails is the last one.
   let writing = Promise.resolve();
+  let failed = false;
 
   const write = async () => {
     if (lines.length === 0) return;
@@ -44,15 +45,23 @@ export function createLetterWriter(store: ObjectStore, { sink, date, name }: Let
     characters = 0;
     const key = `sink=${sink}/date=${date}/${name}-${String(files.length + 1).padStart(4, "0")}.jsonl.gz`;
     files.push(key);
-    await store.put(key, await compress(text));
+    try {
+      await store.put(key, await compress(text));
+    } catch (error) {
+      failed = true;
+      lines = [];
+      throw error;
+    }
   };
 
   return {
     add(letter) {
+      count++;
+      // Nothing that is gathered now can become durable, and memory has an end.
+      if (failed) return;
       const line = `${JSON.stringify(letter)}\n`;
       lines.push(line);
       characters += line.length;
-      count++;
     },
     flush(when) {
       if (when === "now" || characters >= charactersPerFile) writing = writing.then(write);

@@ -14,18 +14,26 @@ export const defaultBreakerPolicy: BreakerPolicy = { failures: 5, overMs: 3_000,
 
 export interface Breaker {
   /**
-   * Undefined when a request may start; else why not. Once the open time is over one caller is let through to
-   * try, the others wait for what it finds. Whoever was let through answers with `success` or `failure`.
+   * Undefined when a request may start now; else why not. Once the open time is over one caller is let through to
+   * try, and the others get a promise of what it finds: ask again when it resolves. Whoever was let through answers
+   * with `success`, `failure`, `trip` or `abandon`.
    */
-  enter(): Promise<string | undefined>;
+  enter(): string | Promise<void> | undefined;
   /** Only the trial's closes an open breaker: a request from before it opened says nothing of now. */
   success(): void;
-  /** `startedAt`: when the failed request began, in milliseconds since the epoch. The same holds for it. */
-  failure(reason: string, startedAt: number): void;
+  /**
+   * `startedAt`: when the failed request began, in milliseconds since the epoch. The same holds for it.
+   * `overMs`: how long failures must last to open the breaker, when not as long as the policy says.
+   */
+  failure(reason: string, startedAt: number, overMs?: number): void;
+  /** The request was given up by its own caller, which tells nothing of the sink; the next one may try. */
+  abandon(startedAt: number): void;
   /** Opens at once, for a fact about the whole sink. */
   trip(reason: string, openMs?: number): void;
   /** Why no request would start now, and from when on one would, in milliseconds since the epoch. */
   readonly open: { readonly reason: string; readonly until: number } | undefined;
+  /** Calls the listener whenever the breaker opens, until the signal aborts. */
+  onOpen(listener: (reason: string) => void, signal: AbortSignal): void;
 }
 
 export function createBreaker(policy: BreakerPolicy, clock: Clock): Breaker {
@@ -35,6 +43,7 @@ export function createBreaker(policy: BreakerPolicy, clock: Clock): Breaker {
   let open: { readonly since: number; readonly until: number; readonly reason: string } | undefined;
   /** The one request that tries whether the sink is back. */
   let trial: { readonly over: Promise<void>; end(): void } | undefined;
+  const listeners = new Set<(reason: string) => void>();
 
   const endTrial = () => {
     trial?.end();
@@ -45,11 +54,12 @@ export function createBreaker(policy: BreakerPolicy, clock: Clock): Breaker {
     const since = clock.now();
     open = { since, until: Math.max(open?.until ?? 0, since + openMs), reason };
     endTrial();
+    for (const listener of listeners) listener(reason);
   };
 
   return {
-    async enter() {
-      while (trial !== undefined) await trial.over;
+    enter() {
+      if (trial !== undefined) return trial.over;
       if (open === undefined) return undefined;
       if (clock.now() < open.until) return open.reason;
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -63,7 +73,7 @@ export function createBreaker(policy: BreakerPolicy, clock: Clock): Breaker {
       open = undefined;
       endTrial();
     },
-    failure(reason, startedAt) {
+    failure(reason, startedAt, overMs = policy.overMs) {
       if (open !== undefined) {
         if (startedAt >= open.since) trip(reason);
         return;
@@ -71,11 +81,18 @@ export function createBreaker(policy: BreakerPolicy, clock: Clock): Breaker {
       // A request may hang for long beside others that succeed: the sink fails since the last success at most.
       if (failures === 0) failingSince = Math.max(startedAt, succeededAt);
       failures++;
-      if (failures >= policy.failures && clock.now() - failingSince >= policy.overMs) trip(reason);
+      if (failures >= policy.failures && clock.now() - failingSince >= overMs) trip(reason);
+    },
+    abandon(startedAt) {
+      if (open !== undefined && startedAt >= open.since) endTrial();
     },
     trip,
     get open() {
       return open !== undefined && clock.now() < open.until ? open : undefined;
+    },
+    onOpen(listener, signal) {
+      listeners.add(listener);
+      signal.addEventListener("abort", () => listeners.delete(listener), { once: true });
     },
   };
 }

@@ -28,5 +28,18 @@ export const systemClock: Clock = {
   signal: (ms) => AbortSignal.timeout(Math.min(Math.max(Math.ceil(ms), 0), longestTimer)),
 };
 
+/** Settles as the promise does, or resolves when the signal aborts; leaves no listener with the signal. */
+export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  if (signal.aborted) return undefined;
+  const { promise: aborted, resolve } = Promise.withResolvers<undefined>();
+  const end = () => resolve(undefined);
+  signal.addEventListener("abort", end, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", end);
+  }
+}
+
 /** A number in [0, 1), like `Math.random`; injected, so that a seed decides. */
 export type Random = () => number;

@@ -5,11 +5,11 @@ import type { MetricEvent } from "../event.ts";
 import { createIndexSet, type Ranges } from "../ranges.ts";
 import { createBatcher, type ReadyBatch } from "./batch.ts";
 import { type Breaker, type BreakerPolicy, createBreaker } from "./breaker.ts";
-import type { Clock, Random } from "./clock.ts";
+import { type Clock, orAborted, type Random } from "./clock.ts";
 import type { HttpClient } from "./http.ts";
 import { createLimiter, type Limiter } from "./limiter.ts";
-import { type RetryPolicy, withRetries } from "./retry.ts";
-import { isSinkUnavailable, type Outcome, type Sink, type Verdict } from "./sink.ts";
+import { type Again, type RetryPolicy, withRetries } from "./retry.ts";
+import { isSinkUnavailable, type Outcome, type Sink, type Transient, type Verdict } from "./sink.ts";
 
 /** A sink with what it keeps from object to object: its rate, its pauses, its breaker. */
 export interface SinkState {
@@ -79,15 +79,16 @@ export interface Lane {
   room(): Promise<void>;
   /** Closes all open batches, so that they are sent. */
   flush(): void;
-  /** Resolves when every record taken has its outcome. */
+  /** Resolves when every record taken has its outcome; rejects when a defect keeps one from it. */
   idle(): Promise<void>;
-  readonly isIdle: boolean;
   /** Why the lane takes nothing more in this run, once it doesn't. */
   readonly down: string | undefined;
-  /** Records taken that are pending, with the last reason, and when to try them again. */
+  /** Records taken that are pending, with the last reason. */
   readonly pending: number;
   pendingRanges(): Ranges;
   readonly pendingReason: string | undefined;
+  /** The sink is not to be tried before, in milliseconds since the epoch; the past when it may be. */
+  readonly notBefore: number;
 }
 
 /** The error that a bug in a mapping becomes: a letter for that record, and no more. */
@@ -99,6 +100,8 @@ interface Entry {
   readonly event: MetricEvent;
   readonly payload: unknown;
   readonly bytes: number;
+  readonly partition: string;
+  readonly coalesceKey: string | undefined;
   readonly record: LaneRecord;
   older: Entry[] | undefined;
   settled: boolean;
@@ -136,18 +139,17 @@ export function createLane(options: LaneOptions): Lane {
 
   const isFull = () => heldItems >= policy.maxItems || heldBytes >= policy.maxBytes;
 
+  /** Ends all waiting: the run is over, or the lane is down. */
+  const halt = new AbortController();
+  const halted = AbortSignal.any([signal, halt.signal]);
+
   const wake = () => {
     const woken = waiters;
     waiters = [];
     for (const each of woken) each();
   };
 
-  const until = async (condition: () => boolean): Promise<void> => {
-    while (!condition()) {
-      if (defect !== undefined) throw defect.error;
-      await new Promise<void>((resolve) => waiters.push(resolve));
-    }
-  };
+  const woken = () => new Promise<void>((resolve) => waiters.push(resolve));
 
   // ── outcomes ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -228,7 +230,18 @@ export function createLane(options: LaneOptions): Lane {
     down = reason;
     ready.push(...batcher.takeAll());
     for (const batch of ready.splice(0)) for (const entry of batch.slots) postpone(entry, reason);
+    halt.abort();
     wake();
+  };
+  // Another object's requests may find first that the sink is down: what waits for its turn here need not find it again.
+  breaker.onOpen(stop, signal);
+
+  const failed = (reason: string, startedAt: number, fault?: Transient) => {
+    // Our own deadline says nothing of the sink.
+    if (signal.aborted) breaker.abandon(startedAt);
+    else if (fault?.throttled !== true) breaker.failure(reason, startedAt);
+    // A sink that throttles is there. It is waited for as long as if it had said how long.
+    else breaker.failure(reason, startedAt, policy.retry.longestWaitMs);
   };
 
   const request = async (
@@ -236,67 +249,101 @@ export function createLane(options: LaneOptions): Lane {
     items: readonly Entry[],
     attempt: number,
   ): Promise<readonly Outcome[] | Verdict> => {
-    const timeout = AbortSignal.any([signal, clock.signal(limits.timeoutMs ?? defaultTimeoutMs)]);
+    // One controller a request, and its timer through the clock: what AbortSignal.any and a timeout signal make
+    // stays in memory for as long as the run's signal and the timeout last.
+    const over = new AbortController();
+    const cut = () => over.abort();
+    signal.addEventListener("abort", cut, { once: true });
+    const timeoutMs = limits.timeoutMs ?? defaultTimeoutMs;
+    const late = clock.sleep(timeoutMs, over.signal).then((): Verdict => {
+      cut();
+      return { status: "transient", reason: signal.aborted ? deadlineCame : "no reply in time" };
+    });
     const startedAt = clock.now();
     tally.requests++;
     if (attempt > 1) tally.retries++;
     try {
-      const context = { signal: timeout, attempt, http: options.http, clock };
-      const answer = await Promise.race([sink.send({ partition, items }, context), aborted(timeout)]);
-      if ("status" in answer && answer.status === "transient") breaker.failure(answer.reason, startedAt);
-      else breaker.success();
+      const context = { signal: over.signal, attempt, http: options.http, clock };
+      const answer = await Promise.race([sink.send({ partition, items }, context), late]);
+      const faults = "status" in answer ? [answer] : answer;
+      const throttle = faults.find(isThrottle);
+      if (throttle !== undefined) limiter.throttled(startedAt);
+      if ("status" in answer && answer.status === "transient") {
+        failed(answer.reason, startedAt, answer);
+      } else {
+        breaker.success();
+        if (throttle === undefined) limiter.succeeded();
+      }
       return answer;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : "the sink failed without an error";
+      const reason = describe(error);
       if (isSinkUnavailable(error)) {
         breaker.trip(reason, error.retryAfterMs);
         stop(reason);
       } else {
-        breaker.failure(reason, startedAt);
+        failed(reason, startedAt);
       }
       return { status: "transient", reason };
     } finally {
+      signal.removeEventListener("abort", cut);
+      cut();
       const took = clock.now() - startedAt;
       tally.requestMs += took;
       tally.slowestMs = Math.max(tally.slowestMs, took);
     }
   };
 
-  /** One attempt: sends the items, halving a refused batch until the culprit stands alone. Answers the wait wished for. */
+  /** Waits until a request may start; else says why none will. */
+  const enter = async (): Promise<string | undefined> => {
+    for (;;) {
+      if (!(await limiter.acquire(halted, options.deadline))) return down ?? deadlineCame;
+      const answer = down ?? breaker.enter();
+      if (answer === undefined) return undefined;
+      limiter.release();
+      if (typeof answer === "string") {
+        stop(answer);
+        return answer;
+      }
+      // What somebody's trial finds may be a wait, so ask for everything again.
+      await orAborted(answer, halted);
+    }
+  };
+
+  /** One attempt: sends the items, halving a refused batch until the culprit stands alone. */
   const attemptOnce = async (
     partition: string,
     items: readonly Entry[],
     attempt: Attempt,
     note: (reason: string) => void,
-  ): Promise<number> => {
-    if (!(await limiter.acquire(signal, options.deadline))) {
-      note("the deadline came first");
-      return 0;
+  ): Promise<Again> => {
+    const refusal = await enter();
+    if (refusal !== undefined) {
+      note(refusal);
+      return notAgain;
     }
     let answer: readonly Outcome[] | Verdict;
     try {
-      const refusal = down ?? (await breaker.enter());
-      if (refusal !== undefined) {
-        stop(refusal);
-        note(refusal);
-        return 0;
-      }
       answer = await request(partition, items, attempt.number);
     } finally {
       limiter.release();
     }
     if ("status" in answer && answer.status === "refused") {
       const [only] = items;
-      if (only === undefined) return 0;
+      if (only === undefined) return notAgain;
       if (items.length === 1) {
         conclude(only, { status: "rejected", reason: answer.reason, code: answer.code }, attempt);
-        return 0;
+        return notAgain;
       }
       const half = Math.ceil(items.length / 2);
       const first = await attemptOnce(partition, items.slice(0, half), attempt, note);
-      return Math.max(first, await attemptOnce(partition, items.slice(half), attempt, note));
+      const second = await attemptOnce(partition, items.slice(half), attempt, note);
+      return {
+        retryAfterMs: Math.max(first.retryAfterMs, second.retryAfterMs),
+        throttled: first.throttled === true && second.throttled === true,
+      };
     }
     let wait = 0;
+    let throttled = true;
     for (const [index, entry] of items.entries()) {
       // An outcome that is missing is unknown, never success.
       const outcome = "status" in answer ? answer : (answer[index] ?? missing);
@@ -304,6 +351,7 @@ export function createLane(options: LaneOptions): Lane {
       if (outcome.status === "transient") {
         note(outcome.reason);
         wait = Math.max(wait, outcome.retryAfterMs ?? 0);
+        throttled &&= isThrottle(outcome);
       }
     }
     // What a vendor asks of one request holds for all of them.
@@ -313,33 +361,34 @@ export function createLane(options: LaneOptions): Lane {
       breaker.trip(reason, wait);
       stop(reason);
     }
-    return wait;
+    return { retryAfterMs: wait, throttled };
   };
 
   const deliver = async (batch: ReadyBatch<Entry>): Promise<void> => {
     const firstAt = clock.now();
-    let reason = "the deadline came first";
+    let reason = deadlineCame;
     let open = batch.slots;
     await withRetries(
       async (number) => {
         const attempt = { number, firstAt };
-        const retryAfterMs = await attemptOnce(batch.partition, open, attempt, (why) => {
+        const again = await attemptOnce(batch.partition, open, attempt, (why) => {
           reason = why;
         });
         open = open.filter((entry) => !entry.settled);
-        return open.length === 0 || down !== undefined ? "done" : { retryAfterMs };
+        return open.length === 0 || down !== undefined ? "done" : again;
       },
-      { policy: policy.retry, clock, random: options.random, signal, deadline: options.deadline },
+      { policy: policy.retry, clock, random: options.random, signal: halted, deadline: options.deadline },
     );
     for (const entry of open) postpone(entry, reason);
   };
 
   const pump = () => {
     if (flushed) ready.push(...batcher.takeAll());
-    // When a full lane has nothing on its way, only closing a batch can make room.
-    if (isFull() && sending === 0 && ready.length === 0) {
+    // What keeps a full lane from making room is in batches that no record will fill.
+    while (isFull() && sending + ready.length < limits.concurrency) {
       const fullest = batcher.takeFullest();
-      if (fullest !== undefined) ready.push(fullest);
+      if (fullest === undefined) break;
+      ready.push(fullest);
     }
     while (sending < limits.concurrency) {
       const batch = ready.shift();
@@ -347,8 +396,9 @@ export function createLane(options: LaneOptions): Lane {
       sending++;
       deliver(batch)
         .catch((error: unknown) => {
-          // Only a defect gets here. The run must end without a receipt, since nobody knows what was sent.
+          // Only a defect gets here. The lane must end without a receipt, since nobody knows what was sent.
           defect ??= { error };
+          stop("a defect ended the lane");
         })
         .finally(() => {
           sending--;
@@ -361,9 +411,8 @@ export function createLane(options: LaneOptions): Lane {
   /** Puts an encoded item into its batch. */
   const collect = (entry: Entry) => {
     if (down !== undefined) return postpone(entry, down);
-    const { event } = entry;
     entry.older = undefined;
-    const full = batcher.add(entry, sink.partition?.(event) ?? "", sink.coalesceKey?.(event));
+    const full = batcher.add(entry, entry.partition, entry.coalesceKey);
     if (full !== undefined) ready.push(full);
   };
 
@@ -390,6 +439,8 @@ export function createLane(options: LaneOptions): Lane {
         event,
         payload: encoded.payload,
         bytes: encoded.bytes,
+        partition: sink.partition?.(event) ?? "",
+        coalesceKey: sink.coalesceKey?.(event),
         record,
         older: undefined,
         settled: false,
@@ -419,14 +470,16 @@ export function createLane(options: LaneOptions): Lane {
       pump();
       return true;
     },
-    room: () => until(() => down !== undefined || !isFull()),
+    async room() {
+      while (down === undefined && isFull()) await woken();
+    },
     flush() {
       flushed = true;
       pump();
     },
-    idle: () => until(() => heldItems === 0 && sending === 0),
-    get isIdle() {
-      return heldItems === 0 && sending === 0;
+    async idle() {
+      while (defect === undefined && (heldItems > 0 || sending > 0)) await woken();
+      if (defect !== undefined) throw defect.error;
     },
     get down() {
       return down;
@@ -438,16 +491,27 @@ export function createLane(options: LaneOptions): Lane {
     get pendingReason() {
       return pendingReason ?? down;
     },
+    get notBefore() {
+      return Math.max(limiter.pausedUntil, breaker.open?.until ?? 0);
+    },
   };
+}
+
+/** Only these errors' messages are made to be shown; any other may quote a payload, a header, a reply. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return "the sink failed without an error";
+  const isMeant = isSinkUnavailable(error) || ("code" in error && error.code === "TRANSPORT");
+  return isMeant ? error.message : `the sink failed: ${error.name}`;
 }
 
 const missing: Outcome = { status: "transient", reason: "the sink gave no outcome for the record" };
 
-/** Settles a `send` that does not watch its signal. */
-function aborted(signal: AbortSignal): Promise<Verdict> {
-  const verdict: Verdict = { status: "transient", reason: "no reply in time" };
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(verdict);
-    else signal.addEventListener("abort", () => resolve(verdict), { once: true });
-  });
+/** Nothing that another attempt would be good for, or that it would have to wait for. */
+const notAgain: Again = { retryAfterMs: 0 };
+
+const deadlineCame = "the deadline came first";
+
+/** Refused for its pace, without a wait that the vendor asks for. */
+function isThrottle(outcome: Outcome | Verdict): outcome is Transient {
+  return outcome.status === "transient" && outcome.throttled === true && outcome.retryAfterMs === undefined;
 }

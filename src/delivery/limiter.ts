@@ -1,5 +1,6 @@
-// When a request may start: a fixed concurrency, a fixed rate, and the pauses that a vendor asks for.
+// When a request may start: a concurrency and a rate, both less while a vendor throttles, and the pauses that it asks for.
 import type { Clock } from "./clock.ts";
+import { createPace } from "./pace.ts";
 
 export interface Limiter {
   /**
@@ -10,6 +11,11 @@ export interface Limiter {
   release(): void;
   /** No request starts for so long; a shorter pause never shortens a longer one. */
   pause(ms: number): void;
+  /** No request starts before, in milliseconds since the epoch. */
+  readonly pausedUntil: number;
+  /** The vendor refused a request, begun at `startedAt`, for its pace, and did not say how long to wait. */
+  throttled(startedAt: number): void;
+  succeeded(): void;
 }
 
 export function createLimiter(
@@ -18,24 +24,32 @@ export function createLimiter(
 ): Limiter {
   const spacing = limits.requestsPerSecond === undefined ? 0 : 1000 / limits.requestsPerSecond;
   const waiting: (() => void)[] = [];
-  let free = limits.concurrency;
+  const pace = createPace(clock);
+  let underWay = 0;
   let nextStart = Number.NEGATIVE_INFINITY;
   let pausedUntil = Number.NEGATIVE_INFINITY;
 
+  const isFree = () => underWay < Math.max(1, Math.ceil(limits.concurrency * pace.share()));
+
+  /** In the order in which they came; none while fewer are allowed than were, several when they are allowed again. */
+  const grant = () => {
+    while (waiting.length > 0 && isFree()) waiting.shift()?.();
+  };
+
   const release = () => {
-    const next = waiting.shift();
-    if (next === undefined) free++;
-    else next();
+    underWay--;
+    grant();
+  };
+
+  const pause = (ms: number) => {
+    pausedUntil = Math.max(pausedUntil, clock.now() + ms);
   };
 
   const place = (signal: AbortSignal): Promise<boolean> => {
     if (signal.aborted) return Promise.resolve(false);
-    if (free > 0) {
-      free--;
-      return Promise.resolve(true);
-    }
     return new Promise((resolve) => {
       const take = () => {
+        underWay++;
         signal.removeEventListener("abort", leave);
         resolve(true);
       };
@@ -43,8 +57,9 @@ export function createLimiter(
         waiting.splice(waiting.indexOf(take), 1);
         resolve(false);
       };
-      waiting.push(take);
       signal.addEventListener("abort", leave, { once: true });
+      waiting.push(take);
+      grant();
     });
   };
 
@@ -60,15 +75,18 @@ export function createLimiter(
           return false;
         }
         if (start === now) {
-          nextStart = now + spacing;
+          nextStart = now + spacing / pace.share();
           return true;
         }
         await clock.sleep(start - now, signal);
       }
     },
     release,
-    pause(ms) {
-      pausedUntil = Math.max(pausedUntil, clock.now() + ms);
+    pause,
+    get pausedUntil() {
+      return pausedUntil;
     },
+    throttled: (startedAt) => pause(pace.throttled(startedAt)),
+    succeeded: () => pace.succeeded(),
   };
 }

@@ -1,6 +1,6 @@
-// Reads an object for its lanes: once for all of them, and again for those that could not keep up.
+// Reads an object for its lanes: once for all of them, and once more for each one that could not keep up.
 import { createCursor, type Ranges, startingAt, union } from "../ranges.ts";
-import type { Clock } from "./clock.ts";
+import { type Clock, orAborted } from "./clock.ts";
 import type { Lane, LaneRecord } from "./lane.ts";
 
 /** A lane with its place in the object. */
@@ -14,6 +14,8 @@ export interface LaneRun {
   todo: Ranges;
   /** The reader goes on without it; `todo` begins where it stopped. */
   detached: boolean;
+  /** How long the reader has waited for it while others could go on. */
+  waitedMs: number;
   /** Records from here on are read for the first time. */
   readonly newFrom: number;
 }
@@ -24,7 +26,7 @@ export function createLaneRun(
   before: { todo: Ranges; pending: number; newFrom: number },
 ): LaneRun {
   const { todo, pending, newFrom } = before;
-  return { lane, valid: pending, waiting: pending, todo, detached: false, newFrom };
+  return { lane, valid: pending, waiting: pending, todo, detached: false, waitedMs: 0, newFrom };
 }
 
 /** What is pending of the object for this lane when the run is over. */
@@ -47,9 +49,7 @@ export interface PassOptions {
   readonly read: (first: boolean, from: number) => AsyncIterable<Window>;
   /** Records from here on are taken up for the first time, whether a lane wants them or not; Infinity for none. */
   readonly intakeFrom: number;
-  /** Whether an error of `read` only means that the rest must be read another time. */
-  readonly isPassing: (error: unknown) => boolean;
-  /** How long the reader waits for a full lane while another one could go on. */
+  /** How long in all the first pass waits for one full lane while others could go on. */
   readonly patienceMs: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -59,27 +59,32 @@ export interface PassOptions {
 interface Passed {
   readonly readTo: number | null;
   readonly taken: number;
+  /** What `read` threw. What it had read until then is taken up all the same. */
+  readonly failure?: { readonly error: unknown };
 }
 
-/** @returns what the first pass came to: it is the one that meets every record. */
+/**
+ * The first pass meets every record. A lane that detached from it gets a pass of its own, from where it stopped,
+ * beside those of the others: none waits for another one again.
+ *
+ * @returns what the first pass came to, and the first failure of any. The lanes need not be idle yet.
+ */
 export async function runPasses(options: PassOptions): Promise<Passed> {
-  const { runs, signal } = options;
+  const { runs } = options;
   const passed = await readPass(options, runs, true);
   for (const run of runs) run.lane.flush();
-  let readable = passed.readTo === null;
-  while (readable && !signal.aborted) {
-    const behind = runs.filter((run) => run.detached && run.lane.down === undefined);
-    if (behind.length === 0) break;
-    // A lane that has sent all it holds is worth a pass; the others join a later one.
-    await Promise.race(behind.map((run) => run.lane.idle()));
-    const ready = behind.filter((run) => run.lane.isIdle && run.lane.down === undefined);
-    if (ready.length === 0) continue;
-    for (const run of ready) run.detached = false;
-    readable = (await readPass(options, ready, false)).readTo === null;
-    for (const run of ready) run.lane.flush();
-  }
-  await Promise.all(runs.map((run) => run.lane.idle()));
-  return passed;
+  if (passed.readTo !== null) return passed;
+  const behind = runs.filter((run) => run.detached && run.lane.down === undefined);
+  const own = await Promise.all(
+    behind.map(async (run) => {
+      run.detached = false;
+      const { failure } = await readPass(options, [run], false);
+      run.lane.flush();
+      return failure;
+    }),
+  );
+  const failure = own.find((each) => each !== undefined);
+  return { ...passed, ...(failure === undefined ? {} : { failure }) };
 }
 
 async function readPass(options: PassOptions, runs: readonly LaneRun[], first: boolean): Promise<Passed> {
@@ -93,56 +98,71 @@ async function readPass(options: PassOptions, runs: readonly LaneRun[], first: b
   let readTo = 0;
   let taken = 0;
   let complete = true;
-  try {
-    for await (const window of options.read(first, from)) {
-      for (const record of window.records) {
-        let wanted = record.index >= intakeFrom;
-        for (const { run, wants } of active) {
-          if (!wants(record.index)) continue;
-          wanted = true;
-          if (first && record.index >= run.newFrom) {
-            run.valid++;
-            run.waiting++;
-          }
-          if (run.detached) continue;
-          if (run.lane.offer(record) || (await offerPatiently(options, run, record))) run.waiting--;
-          else detach(run, record.index);
-        }
-        if (wanted) taken++;
-      }
-      readTo = window.next;
-      complete = !signal.aborted;
-      if (!complete) break;
-      if (toEnd) continue;
-      if (readTo >= to || runs.every((run) => run.detached)) break;
-    }
-  } catch (error) {
-    if (!signal.aborted && !options.isPassing(error)) throw error;
+  let failure: Passed["failure"];
+  const failed = (error: unknown) => {
     complete = false;
+    if (!signal.aborted) failure = { error };
+  };
+  for await (const window of catching(options.read(first, from), failed)) {
+    for (const record of window.records) {
+      let wanted = record.index >= intakeFrom;
+      for (const { run, wants } of active) {
+        if (!wants(record.index)) continue;
+        wanted = true;
+        if (first && record.index >= run.newFrom) {
+          run.valid++;
+          run.waiting++;
+        }
+        if (run.detached) continue;
+        if (run.lane.offer(record) || (await offerPatiently(options, runs, run, record))) run.waiting--;
+        else detach(run, record.index);
+      }
+      if (wanted) taken++;
+    }
+    readTo = window.next;
+    complete = !signal.aborted;
+    if (!complete) break;
+    if (toEnd) continue;
+    if (readTo >= to || runs.every((run) => run.detached)) break;
   }
   for (const run of runs) if (!run.detached) run.todo = complete ? [] : startingAt(run.todo, readTo);
-  return { readTo: complete ? null : readTo, taken };
+  return { readTo: complete ? null : readTo, taken, ...(failure === undefined ? {} : { failure }) };
+}
+
+/** Ends where the source fails. What its reader throws is not the source's. */
+async function* catching<T>(source: AsyncIterable<T>, failed: (error: unknown) => void): AsyncGenerator<T> {
+  try {
+    yield* source;
+  } catch (error) {
+    failed(error);
+  }
 }
 
 /** A wait without an end is made of such pieces, since a timer cannot be endless. */
 const longestWaitMs = 60_000;
 
 /** Waits for room: to the deadline when no other lane would lose by it, else for as long as the patience lasts. */
-async function offerPatiently(options: PassOptions, run: LaneRun, record: LaneRecord): Promise<boolean> {
-  const { runs, clock, signal, patienceMs } = options;
+async function offerPatiently(
+  options: PassOptions,
+  runs: readonly LaneRun[],
+  run: LaneRun,
+  record: LaneRecord,
+): Promise<boolean> {
+  const { clock, signal, patienceMs } = options;
   const alone = runs.every(
     (other) => other === run || other.lane.down !== undefined || other.todo.length === 0,
   );
-  const until = alone ? Number.POSITIVE_INFINITY : clock.now() + patienceMs;
+  const start = clock.now();
+  const until = alone ? Number.POSITIVE_INFINITY : start + patienceMs - run.waitedMs;
   while (run.lane.down === undefined && !signal.aborted && clock.now() < until) {
     const over = new AbortController();
-    const wait = clock.sleep(
-      Math.min(until - clock.now(), longestWaitMs),
-      AbortSignal.any([signal, over.signal]),
-    );
-    await Promise.race([run.lane.room(), wait]);
+    const wait = clock.sleep(Math.min(until - clock.now(), longestWaitMs), over.signal);
+    await orAborted(Promise.race([run.lane.room(), wait]), signal);
     over.abort();
-    if (run.lane.offer(record)) return true;
+    if (run.lane.offer(record)) {
+      if (!alone) run.waitedMs += clock.now() - start;
+      return true;
+    }
   }
   return false;
 }

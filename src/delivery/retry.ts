@@ -3,7 +3,7 @@ import pRetry from "p-retry";
 import type { Clock, Random } from "./clock.ts";
 
 export interface RetryPolicy {
-  /** Attempts in all, the first included. Default 6. */
+  /** Attempts in all, the first included; those that were only throttled do not count. Default 6. */
   readonly attempts: number;
   /** The first wait's upper bound; it doubles with each attempt. Default 500 ms. */
   readonly firstMs: number;
@@ -39,6 +39,8 @@ export interface RetryOptions {
 /** What an attempt answers when another one is wanted. */
 export interface Again {
   readonly retryAfterMs: number;
+  /** It was refused for its pace alone, which the limiter sees to: as if it had not been. */
+  readonly throttled?: boolean;
 }
 
 /**
@@ -53,9 +55,9 @@ export async function withRetries(
   options: RetryOptions,
 ): Promise<void> {
   const { policy, clock, random, signal, deadline } = options;
-  const again = async (error: Error, attemptNumber: number): Promise<boolean> => {
+  const again = async (error: Error, retriesConsumed: number): Promise<boolean> => {
     if (!(error instanceof WantsAgain)) return false;
-    const wait = Math.max(error.retryAfterMs, backoffMs(attemptNumber, policy, random));
+    const wait = Math.max(error.retryAfterMs, backoffMs(retriesConsumed + 1, policy, random));
     if (wait > policy.longestWaitMs || clock.now() + wait >= deadline) return false;
     await clock.sleep(wait, signal);
     return !signal.aborted;
@@ -64,12 +66,13 @@ export async function withRetries(
     await pRetry(
       async (number) => {
         const answer = await attempt(number);
-        if (answer !== "done") throw new WantsAgain(answer.retryAfterMs);
+        if (answer !== "done") throw new WantsAgain(answer);
       },
       {
         retries: policy.attempts - 1,
         minTimeout: 0,
-        shouldRetry: ({ error, attemptNumber }) => again(error, attemptNumber),
+        shouldConsumeRetry: ({ error }) => !(error instanceof WantsAgain && error.throttled),
+        shouldRetry: ({ error, retriesConsumed }) => again(error, retriesConsumed),
       },
     );
   } catch (error) {
@@ -77,10 +80,12 @@ export async function withRetries(
   }
 }
 
-class WantsAgain extends Error {
+class WantsAgain extends Error implements Again {
   readonly retryAfterMs: number;
-  constructor(retryAfterMs: number) {
+  readonly throttled: boolean;
+  constructor({ retryAfterMs, throttled = false }: Again) {
     super("some records have no final outcome yet");
     this.retryAfterMs = retryAfterMs;
+    this.throttled = throttled;
   }
 }

@@ -119,6 +119,8 @@ export interface Transient {
   readonly reason: string;
   /** How long the vendor asks to be left alone. */
   readonly retryAfterMs?: number;
+  /** Refused for its pace alone: without `retryAfterMs` the core sends less until the vendor takes what it sends. */
+  readonly throttled?: true;
 }
 /** The request was refused and nothing of it stored; the core halves the batch until the culprit stands alone. */
 export interface Refused {
@@ -174,6 +176,7 @@ export function classifyReply(vendor: string, reply: HttpReply): Transient | Ref
       status: "transient",
       reason: `${vendor} answered ${status}`,
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      ...(status === 429 ? { throttled: true } : {}),
     };
   }
   if (aboutRecords.includes(status)) {

@@ -19,6 +19,15 @@ async function open({ clock, breaker }: ReturnType<typeof create>): Promise<void
   expect(breaker.open).toMatchObject({ until: 31_000, reason: "the sink is down" });
 }
 
+/** As a caller that wants to send asks: again whenever somebody's trial is over. */
+async function enter(breaker: Breaker): Promise<string | undefined> {
+  for (;;) {
+    const answer = breaker.enter();
+    if (!(answer instanceof Promise)) return answer;
+    await answer;
+  }
+}
+
 /** What a caller hears by now, without time passing: a reason, undefined for "go", or that it has to wait. */
 async function byNow(clock: VirtualClock, entering: Promise<string | undefined>) {
   let answer: string | undefined = "waiting";
@@ -36,9 +45,9 @@ describe("opening", () => {
     await clock.advance(60_000);
     breaker.failure("down", 59_000);
     // Two failures, however far apart: a sink with little to do.
-    expect(await breaker.enter()).toBeUndefined();
+    expect(await enter(breaker)).toBeUndefined();
     breaker.failure("down at last", 59_000);
-    expect(await breaker.enter()).toBe("down at last");
+    expect(await enter(breaker)).toBe("down at last");
   });
 
   test("is not the work of a blip, however many parallel requests it hits", async () => {
@@ -46,7 +55,7 @@ describe("opening", () => {
     await clock.advance(100);
     for (let request = 0; request < 50; request++) breaker.failure("reset", 90);
     expect(breaker.open).toBeUndefined();
-    expect(await breaker.enter()).toBeUndefined();
+    expect(await enter(breaker)).toBeUndefined();
     await clock.advance(989);
     breaker.failure("reset", 1_080);
     expect(breaker.open).toBeUndefined();
@@ -119,9 +128,9 @@ describe("while it is open", () => {
     const world = create();
     await open(world);
     for (let request = 0; request < 3; request++)
-      expect(await world.breaker.enter()).toBe("the sink is down");
+      expect(await enter(world.breaker)).toBe("the sink is down");
     await world.clock.advance(29_999);
-    expect(await world.breaker.enter()).toBe("the sink is down");
+    expect(await enter(world.breaker)).toBe("the sink is down");
     expect(world.breaker.open?.until).toBe(31_000);
   });
 
@@ -133,7 +142,7 @@ describe("while it is open", () => {
     world.breaker.success();
     expect(world.breaker.open).toMatchObject({ until: 31_000, reason: "the sink is down" });
     await world.clock.advance(20_000);
-    expect(await world.breaker.enter()).toBeUndefined();
+    expect(await enter(world.breaker)).toBeUndefined();
   });
 });
 
@@ -143,8 +152,8 @@ describe("when the open time is over", () => {
     await open(world);
     await world.clock.advance(30_000);
     expect(world.breaker.open).toBeUndefined();
-    expect(await world.breaker.enter()).toBeUndefined();
-    const others = [1, 2, 3].map(() => world.breaker.enter());
+    expect(await enter(world.breaker)).toBeUndefined();
+    const others = [1, 2, 3].map(() => enter(world.breaker));
     for (const other of others) expect(await byNow(world.clock, other)).toBe("waiting");
     // Not even a long trial is one too many.
     await world.clock.advance(60_000);
@@ -153,31 +162,31 @@ describe("when the open time is over", () => {
     for (const other of others) expect(await byNow(world.clock, other)).toBeUndefined();
     // It has recovered: one failure is one failure again.
     world.breaker.failure("down", world.clock.now());
-    expect(await world.breaker.enter()).toBeUndefined();
+    expect(await enter(world.breaker)).toBeUndefined();
   });
 
   test("a trial that fails opens it again for the whole time, and the others hear why", async () => {
     const world = create();
     await open(world);
     await world.clock.advance(30_000);
-    expect(await world.breaker.enter()).toBeUndefined();
-    const other = world.breaker.enter();
+    expect(await enter(world.breaker)).toBeUndefined();
+    const other = enter(world.breaker);
     await world.clock.advance(5_000);
     world.breaker.failure("still down", 31_000);
     expect(await byNow(world.clock, other)).toBe("still down");
     expect(world.breaker.open).toMatchObject({ until: 66_000, reason: "still down" });
     await world.clock.advance(29_999);
-    expect(await world.breaker.enter()).toBe("still down");
+    expect(await enter(world.breaker)).toBe("still down");
     await world.clock.advance(1);
-    expect(await world.breaker.enter()).toBeUndefined();
+    expect(await enter(world.breaker)).toBeUndefined();
   });
 
   test("a late failure from before it opened does not end the trial", async () => {
     const world = create();
     await open(world);
     await world.clock.advance(30_000);
-    await world.breaker.enter();
-    const other = world.breaker.enter();
+    await enter(world.breaker);
+    const other = enter(world.breaker);
     world.breaker.failure("no reply in time", 500);
     expect(await byNow(world.clock, other)).toBe("waiting");
     world.breaker.success();
@@ -188,8 +197,8 @@ describe("when the open time is over", () => {
     const world = create();
     await open(world);
     await world.clock.advance(30_000);
-    await world.breaker.enter();
-    const other = world.breaker.enter();
+    await enter(world.breaker);
+    const other = enter(world.breaker);
     world.breaker.trip("the token is not valid", 3_600_000);
     expect(await byNow(world.clock, other)).toBe("the token is not valid");
     expect(world.breaker.open?.until).toBe(31_000 + 3_600_000);
@@ -199,11 +208,68 @@ describe("when the open time is over", () => {
     const world = create();
     await open(world);
     await world.clock.advance(30_000);
-    await world.breaker.enter();
-    const others = [1, 2].map(() => world.breaker.enter());
+    await enter(world.breaker);
+    const others = [1, 2].map(() => enter(world.breaker));
     world.breaker.trip("come again", 0);
     const answers = await Promise.all(others.map((other) => byNow(world.clock, other)));
     expect(answers.sort()).toEqual(["waiting", undefined]);
+  });
+});
+
+describe("a request that its own caller gave up", () => {
+  test("counts neither for nor against the sink", async () => {
+    const { clock, breaker } = create();
+    for (let request = 0; request < 10; request++) breaker.abandon(0);
+    await clock.advance(60_000);
+    expect(breaker.open).toBeUndefined();
+    breaker.failure("down", 0);
+    breaker.abandon(0);
+    breaker.failure("down", 0);
+    breaker.failure("down", 0);
+    expect(breaker.open?.reason).toBe("down");
+  });
+
+  test("ends its trial, and the next one may try", async () => {
+    const world = create();
+    await open(world);
+    await world.clock.advance(30_000);
+    expect(await enter(world.breaker)).toBeUndefined();
+    const others = [1, 2].map(() => enter(world.breaker));
+    // One from before it opened is not the trial.
+    world.breaker.abandon(500);
+    for (const other of others) expect(await byNow(world.clock, other)).toBe("waiting");
+    world.breaker.abandon(world.clock.now());
+    const answers = await Promise.all(others.map((other) => byNow(world.clock, other)));
+    expect(answers.sort()).toEqual(["waiting", undefined]);
+  });
+});
+
+describe("who listens", () => {
+  test("hears every opening with its reason, until the signal aborts", async () => {
+    const { clock, breaker } = create();
+    const over = new AbortController();
+    const heard: string[] = [];
+    breaker.onOpen((reason) => heard.push(reason), over.signal);
+    breaker.trip("first");
+    await clock.advance(policy.openMs);
+    await enter(breaker);
+    breaker.failure("second", clock.now());
+    over.abort();
+    breaker.trip("third");
+    expect(heard).toEqual(["first", "second"]);
+  });
+});
+
+describe("failures of a milder kind", () => {
+  test("open the breaker when they have lasted as long as their caller says", async () => {
+    const { clock, breaker } = create();
+    for (let at = 0; at < 60_000; at += 1_000) {
+      breaker.failure("throttled", at, 60_000);
+      await clock.advance(1_000);
+    }
+    expect(breaker.open).toBeUndefined();
+    breaker.failure("throttled", clock.now(), 60_000);
+    expect(breaker.open?.reason).toBe("throttled");
   });
 });
 
@@ -211,10 +277,10 @@ describe("tripping", () => {
   test("opens at once, without a failure before, and for the policy's time when none is named", async () => {
     const { clock, breaker } = create();
     breaker.trip("the token is not valid");
-    expect(await breaker.enter()).toBe("the token is not valid");
+    expect(await enter(breaker)).toBe("the token is not valid");
     expect(breaker.open).toMatchObject({ until: policy.openMs });
     await clock.advance(policy.openMs);
-    expect(await breaker.enter()).toBeUndefined();
+    expect(await enter(breaker)).toBeUndefined();
   });
 
   test("for a shorter time never shortens what is open", async () => {
@@ -228,7 +294,7 @@ describe("tripping", () => {
     const { breaker } = create();
     breaker.trip("the daily quota is spent", 3_600_000);
     breaker.success();
-    expect(await breaker.enter()).toBe("the daily quota is spent");
+    expect(await enter(breaker)).toBe("the daily quota is spent");
   });
 });
 
