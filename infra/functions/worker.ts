@@ -13,15 +13,17 @@ import { createHandler } from "../../src/lambda/worker.ts";
 /** One store a bucket: its client's connections outlive an object. */
 const buckets = new Map<string, ObjectStore>();
 
+const config = await resolveConfig(makeConfig, { env: process.env });
+// A function's disk is gone with it: books that are to be durable cannot be there.
+const problems = Object.entries({ RECEIPTS: config.receipts, DEAD_LETTERS: config.deadLetters })
+  .filter(([, address]) => !address.startsWith("s3://"))
+  .map(([name]) => `${name} must be an s3:// URL in a Lambda function`);
+if (problems.length > 0) throw new ConfigError(problems);
+
 export const handler = await createHandler({
-  async createWorker(log) {
-    const config = await resolveConfig(makeConfig, { env: process.env });
-    // A function's disk is gone with it: books that are to be durable cannot be there.
-    const problems = Object.entries({ RECEIPTS: config.receipts, DEAD_LETTERS: config.deadLetters })
-      .filter(([, address]) => !address.startsWith("s3://"))
-      .map(([name]) => `${name} must be an s3:// URL in a Lambda function`);
-    if (problems.length > 0) throw new ConfigError(problems);
-    return createWorker({
+  own: [config.receipts, config.deadLetters],
+  createWorker: (log) =>
+    createWorker({
       ...config,
       source(bucket) {
         const store = buckets.get(bucket) ?? s3Store({ bucket });
@@ -31,6 +33,5 @@ export const handler = await createHandler({
       receipts: openStore(config.receipts),
       deadLetters: openStore(config.deadLetters),
       log,
-    });
-  },
+    }),
 });

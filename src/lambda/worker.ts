@@ -20,8 +20,22 @@ export interface LambdaOptions {
    * are kept: Powertools' own `service`, say, unless `clearDefaultDimensions` was called.
    */
   readonly metrics?: Metrics;
+  /**
+   * Where the worker itself writes, as `s3://bucket/prefix`: its books and its dead letters. Objects below are
+   * ignored with a warning, in whose bucket they may be: else every object would make the next ones. Default none.
+   */
+  readonly own?: readonly string[];
+  /**
+   * How the keys begin under which Firehose keeps what its transform refused. Such objects are ignored with a
+   * warning: they hold no events but the refusals, with the data in base64. Default {@link defaultErrorPrefixes}.
+   */
+  readonly errorPrefixes?: readonly string[];
   readonly clock?: Clock;
 }
+
+/** The stream's `ErrorOutputPrefix` of this project's pipelines, and Firehose's own when a stream has none.
+ * https://docs.aws.amazon.com/firehose/latest/dev/s3-prefixes.html */
+export const defaultErrorPrefixes: readonly string[] = ["Error/", "processing-failed/"];
 
 /** What the handler asks of Lambda's context. */
 export interface LambdaContext {
@@ -36,7 +50,7 @@ export interface BatchResponse {
 
 /** Why an object, or a whole message, was not acknowledged. */
 interface Failure {
-  /** Stable: a {@link StoreError}'s code, `OBJECT_BUSY`, `OUT_OF_TIME`, `MALFORMED` or `UNEXPECTED`. */
+  /** Stable: a {@link StoreError}'s code, `OBJECT_BUSY`, `OUT_OF_TIME`, `MALFORMED`, `OWN_BUCKET` or `UNEXPECTED`. */
   readonly code: string;
   /** One sentence without a payload or a secret. */
   readonly reason: string;
@@ -52,6 +66,9 @@ interface Failure {
 const longestMarginMs = 15_000;
 const marginShare = 1 / 4;
 
+/** Without s3:ListBucket, S3 denies what is not there. */
+const missing = new Set(["NOT_FOUND", "DENIED"]);
+
 /** The next delivery may find these gone by itself; every other failure wants somebody who looks. */
 const passing = new Set(["OBJECT_BUSY", "OUT_OF_TIME", "TRANSIENT"]);
 
@@ -60,15 +77,22 @@ const passing = new Set(["OBJECT_BUSY", "OUT_OF_TIME", "TRANSIENT"]);
  * acknowledged when the receipts of all its objects are durable. Without a queue a failure is thrown, so that
  * Lambda tries again and then uses the on-failure destination.
  *
- * An object that is gone (`NOT_FOUND`, `CHANGED`) fails its message each time, until that lies in the queue's own
- * dead-letter queue: no retry will help, but acknowledging it would lose a batch without anybody knowing.
+ * An object that is gone (`NOT_FOUND`) or was overwritten (`CHANGED`) fails its message each time, until that lies
+ * in the queue's own dead-letter queue: no retry will help, but acknowledging it would lose a batch without anybody
+ * knowing. What replaced an object has a notification of its own.
+ *
+ * An object that a batch names more than once is processed once, and its outcome is that of all its messages.
+ *
+ * After a freeze, connections to S3 may be dead without this process knowing. The first request on such a one is
+ * reset, and the SDK sends it again on a new one; where not even a reset comes, after the client's timeout.
  *
  * `createWorker` runs at the cold start: a missing secret fails the function before its first event.
  */
 export async function createHandler(
   options: LambdaOptions,
 ): Promise<(event: unknown, context: LambdaContext) => Promise<BatchResponse>> {
-  const { clock = systemClock, metrics = defaultMetrics() } = options;
+  const { clock = systemClock, metrics = defaultMetrics(), own = [] } = options;
+  const { errorPrefixes = defaultErrorPrefixes } = options;
   const logger = options.logger ?? new PowertoolsLogger({ serviceName: "firehose-fanout" });
   const log = adapt(logger);
   const worker = await options.createWorker(log);
@@ -87,41 +111,83 @@ export async function createHandler(
     }
   }
 
+  /** EventBridge's key as it came, then decoded. */
+  async function processEither(given: ObjectRef, deadline: number): Promise<Failure | undefined> {
+    const { alternativeKey, ...ref } = given;
+    const failure = await processObject(ref, deadline);
+    if (alternativeKey === undefined || failure === undefined || !missing.has(failure.code)) return failure;
+    const other = await processObject({ ...ref, key: alternativeKey }, deadline);
+    return other !== undefined && missing.has(other.code) ? failure : other;
+  }
+
+  /** Why an object is none to be delivered, or must not be. */
+  function refuse({ alternativeKey, ...ref }: ObjectRef): { ignored: string } | Failure | undefined {
+    return (
+      refuseKey(ref.bucket, ref.key) ??
+      (alternativeKey === undefined ? undefined : refuseKey(ref.bucket, alternativeKey))
+    );
+  }
+
+  function refuseKey(bucket: string, key: string): { ignored: string } | Failure | undefined {
+    const url = `s3://${bucket}/${key}`;
+    for (const location of own.map((each) => each.replace(/\/*$/, "/"))) {
+      if (!url.startsWith(location)) continue;
+      if (location !== `s3://${bucket}/`) return { ignored: "the worker itself wrote it" };
+      return {
+        code: "OWN_BUCKET",
+        reason: `the books or dead letters are at ${location} without a prefix, so nothing in that bucket can be told from them: give them a prefix`,
+      };
+    }
+    if (errorPrefixes.some((prefix) => prefix !== "" && key.startsWith(prefix))) {
+      return { ignored: "Firehose wrote it for what its transform refused" };
+    }
+    return undefined;
+  }
+
   return async (event, context) => {
     logger.appendKeys({ requestId: context.awsRequestId });
     const remaining = context.getRemainingTimeInMillis();
     const deadline = clock.now() + remaining - Math.min(longestMarginMs, remaining * marginShare);
     const failures: (Failure & { readonly itemIdentifier: string })[] = [];
+    const outcomes = new Map<string, Failure | undefined>();
+    let ignored = 0;
 
     for (const message of parseNotification(event)) {
+      const messageId = message.id;
       const fail = (failure: Failure, ref?: ObjectRef) => {
-        failures.push({ ...failure, itemIdentifier: message.id });
+        failures.push({ ...failure, itemIdentifier: messageId });
         const { code, reason, at } = failure;
-        const object = ref === undefined ? undefined : `${ref.bucket}/${ref.key}`;
         const tellIt = passing.has(code) ? log.warn : log.error;
-        tellIt("a notification failed and is not acknowledged", {
-          messageId: message.id,
-          object,
-          code,
-          reason,
-          at,
-        });
+        const object = ref === undefined ? undefined : nameOf(ref);
+        tellIt("a notification failed and is not acknowledged", { messageId, object, code, reason, at });
       };
-      if ("malformed" in message) {
-        fail({ code: "MALFORMED", reason: message.malformed });
-        continue;
-      }
+      if (message.malformed !== undefined) fail({ code: "MALFORMED", reason: message.malformed });
       if (message.ignored > 0) {
-        log.info("notifications that are no work were ignored", {
-          messageId: message.id,
-          ignored: message.ignored,
-        });
+        ignored += message.ignored;
+        log.info("notifications that are no work were ignored", { messageId, ignored: message.ignored });
       }
       for (const ref of message.objects) {
+        const refusal = refuse(ref);
+        if (refusal !== undefined && "ignored" in refusal) {
+          ignored++;
+          log.warn("an object that is no work was ignored; keep its prefix out of the trigger", {
+            messageId,
+            object: nameOf(ref),
+            reason: refusal.ignored,
+          });
+          continue;
+        }
         // One that fails does not keep the others of its message waiting: with it, they may wait for ever.
-        const failure = await processObject(ref, deadline);
+        const name = JSON.stringify([ref.bucket, ref.key, ref.version]);
+        if (!outcomes.has(name)) outcomes.set(name, refusal ?? (await processEither(ref, deadline)));
+        const failure = outcomes.get(name);
         if (failure !== undefined) fail(failure, ref);
       }
+    }
+    if (ignored > 0) {
+      metrics.addDimensions({});
+      metrics.addMetric("Ignored", MetricUnit.Count, ignored);
+      metrics.publishStoredMetrics();
     }
 
     const [first] = failures;
@@ -131,11 +197,18 @@ export async function createHandler(
   };
 }
 
+/** Whether every message has an id of SQS's, by which it can be given back. */
 function fromQueue(event: unknown): boolean {
-  if (typeof event !== "object" || event === null || !("Records" in event) || !Array.isArray(event.Records))
-    return false;
-  const first: unknown = event.Records[0];
-  return typeof first === "object" && first !== null && "messageId" in first;
+  if (typeof event !== "object" || event === null || !("Records" in event)) return false;
+  const { Records: records } = event;
+  return (
+    Array.isArray(records) &&
+    records.every((each: unknown) => typeof each === "object" && each !== null && "messageId" in each)
+  );
+}
+
+function nameOf({ bucket, key }: Pick<ObjectRef, "bucket" | "key">): string {
+  return `${bucket}/${key}`;
 }
 
 /** What others' code says in an error may quote what it worked on, so only the error's kind and place are told. */
@@ -158,7 +231,7 @@ function failureOf(error: unknown): Failure {
 
 function tell(log: Logger, report: ObjectReport): void {
   const { object, records, valid, invalid, unread } = report;
-  const name = `${object.bucket}/${object.key}`;
+  const name = nameOf(object);
   log.info("object processed", { object: name, records, valid, invalid, unread });
   for (const [sink, { valid: events, ...counts }] of Object.entries(report.sinks)) {
     const { delivered, filtered, deadLettered, pending, requests, retries } = counts;
