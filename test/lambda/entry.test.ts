@@ -1,5 +1,6 @@
 // The Lambda entry as Lambda runs it: a process of its own, its environment, an event, and what it writes.
 import { execFile } from "node:child_process";
+import { hash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { generateObjects } from "../../samples/generate.ts";
 import { type ServedTwin, serveTwin } from "../../src/testing/index.ts";
@@ -59,7 +60,7 @@ function queued(bucket: string, key: string, eTag: string) {
 }
 
 const { objects, truth } = generateObjects({ now: Date.now(), records: 80, tenants: 3, objects: 2 });
-const s3 = createS3Twin({ buckets: ["events", "books"] });
+const s3 = createS3Twin({ buckets: ["events", "books", "shared"] });
 let servedS3: ServedTwin;
 let vendors: Vendors;
 let env: Readonly<Record<string, string>>;
@@ -124,6 +125,25 @@ describe("the worker's Lambda entry", () => {
     expect({ ...vendors.requests, mixpanel: 0 }).toEqual({ ...requests, mixpanel: 0 });
     for (const times of Object.values(vendors.stored).flatMap((stored) => [...stored.values()]))
       expect(times).toBe(1);
+  });
+
+  test("in a bucket of its own books and letters, answers for what it wrote by ignoring it: no loops", async () => {
+    const shared = { ...env, SINKS: "segment" };
+    const places = { RECEIPTS: "s3://shared/fanout/receipts", DEAD_LETTERS: "s3://shared/fanout/letters/" };
+    s3.put("shared", "Data/bad", '{"metric_name": \n');
+    const notify = (keys: readonly string[]) => ({
+      Records: keys.map((key) => queued("shared", key, hash("md5", s3.get("shared", key) ?? "", "hex"))),
+    });
+    const first = await invoke(notify(["Data/bad"]), { ...shared, ...places });
+    expect(first.answer).toEqual({ batchItemFailures: [] });
+    const written = s3.keys("shared", "fanout/");
+    expect(written.some((key) => key.startsWith("fanout/receipts/"))).toBe(true);
+    expect(written.some((key) => key.startsWith("fanout/letters/"))).toBe(true);
+    const second = await invoke(notify(written), { ...shared, ...places });
+    expect(second.answer).toEqual({ batchItemFailures: [] });
+    expect(s3.keys("shared", "fanout/")).toEqual(written);
+    const documents: Record<string, unknown>[] = second.lines.map((line) => JSON.parse(line));
+    expect(documents).toContainEqual(expect.objectContaining({ Ignored: written.length }));
   });
 
   test("throws without a queue, so that Lambda tries again", async () => {

@@ -3,10 +3,12 @@ import { Metrics } from "@aws-lambda-powertools/metrics";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import * as z from "zod";
 import { openBooks } from "../../src/books/books.ts";
+import { ObjectBusy } from "../../src/books/claim.ts";
 import { emptySink, type ObjectReport } from "../../src/books/report.ts";
 import { ConfigError } from "../../src/config.ts";
 import { sinkUnavailable } from "../../src/delivery/sink.ts";
 import { createHandler, type LambdaOptions } from "../../src/lambda/worker.ts";
+import { silent } from "../../src/log.ts";
 import { StoreError } from "../../src/store/object-store.ts";
 import { virtualClock } from "../../src/testing/index.ts";
 import type { Worker } from "../../src/worker.ts";
@@ -136,6 +138,7 @@ describe("a batch of a queue", () => {
       { bucket: "memory://source", key: "busy", version },
       { id: "another worker" },
       world.clock,
+      silent,
     );
     await books.claim("a", undefined, world.clock.now() + 60_000);
     world.source.before = (operation, key) => {
@@ -231,7 +234,182 @@ describe("a batch of a queue", () => {
   });
 });
 
+describe("a batch that names an object more than once", () => {
+  test("processes it once, and its outcome is that of every message", async () => {
+    const world = createWorld();
+    for (const key of ["fine", "broken"]) world.putEvents(key, 3);
+    const looks: string[] = [];
+    world.source.before = (operation, key) => {
+      if (operation === "look") looks.push(key);
+      if (operation === "read" && key === "broken") throw new StoreError("FAILED", "broken is broken");
+    };
+    const sink = scriptedSink("a");
+    const handler = await handlerIn(world, [sink]);
+    const event = queued({
+      m1: direct("fine", "fine"),
+      m2: direct("broken"),
+      m3: direct("broken", "fine"),
+      m4: direct("fine"),
+    });
+    expect(await world.clock.run(handler(event, context()))).toEqual(failed("m2", "m3"));
+    expect(looks).toEqual(["fine", "broken"]);
+    expect(sink.requests).toEqual([idsOf(3)]);
+    expect(
+      logged()
+        .filter(({ code }) => code === "FAILED")
+        .map(({ messageId }) => messageId),
+    ).toEqual(["m2", "m3"]);
+  });
+
+  test("takes two versions of one key for two objects", async () => {
+    const processed: unknown[] = [];
+    const handler = await createHandler({ createWorker: () => recorder(processed) });
+    const versioned = (versionId: string) => ({
+      Records: [{ ...created("k"), s3: { bucket: { name: "source" }, object: { key: "k", versionId } } }],
+    });
+    await handler(
+      queued({ m1: versioned("v1"), m2: versioned("v2"), m3: versioned("v1"), m4: versioned("null") }),
+      context(),
+    );
+    expect(processed).toEqual([
+      { bucket: "source", key: "k", version: "v1" },
+      { bucket: "source", key: "k", version: "v2" },
+      { bucket: "source", key: "k" },
+    ]);
+  });
+});
+
+test("of ten messages, on every path of AWS, the busy one alone comes back", async () => {
+  const world = createWorld();
+  for (let index = 0; index < 8; index++) world.putEvents(`k${index}`, 1, () => ({ rows: index }));
+  world.source.before = (operation, key) => {
+    if (operation === "look" && key === "k3") throw new ObjectBusy("k3: another worker has it");
+  };
+  const envelope = (content: unknown) => ({ Type: "Notification", Message: JSON.stringify(content) });
+  const bridged = (key: string) => ({
+    source: "aws.s3",
+    "detail-type": "Object Created",
+    detail: { bucket: { name: "source" }, object: { key } },
+  });
+  const sink = scriptedSink("a");
+  const handler = await handlerIn(world, [sink]);
+  const answer = await world.clock.run(
+    handler(
+      queued({
+        m0: direct("k0"),
+        m1: envelope(direct("k1")),
+        m2: bridged("k2"),
+        m3: direct("k3"),
+        m4: envelope(bridged("k4")),
+        m5: `\ufeff${JSON.stringify(direct("k5"))}`,
+        m6: envelope(testEvent),
+        m7: direct("k6"),
+        m8: { Records: [created("gone", "ObjectRemoved:Delete")] },
+        m9: direct("k7"),
+      }),
+      context(),
+    ),
+  );
+  expect(answer).toEqual(failed("m3"));
+  expect(sink.requests).toHaveLength(7);
+});
+
+describe("a message that is malformed in part", () => {
+  test("comes back, and what could be read of it has been delivered", async () => {
+    const world = createWorld();
+    world.putEvents("a", 3);
+    const sink = scriptedSink("a");
+    const handler = await handlerIn(world, [sink]);
+    const body = { Records: [{ s3: {} }, created("a")] };
+    expect(await world.clock.run(handler(queued({ m1: body }), context()))).toEqual(failed("m1"));
+    expect(sink.stored.size).toBe(3);
+    await expect(handler(body, context())).rejects.toThrow(/^MALFORMED: /);
+  });
+});
+
+describe("a key of EventBridge", () => {
+  const bridged = (key: string) => ({
+    source: "aws.s3",
+    "detail-type": "Object Created",
+    detail: { bucket: { name: "source" }, object: { key } },
+  });
+
+  test.each([
+    ["as it came, when there is such an object", ["a+b%2B", "a b+"], "a+b%2B"],
+    ["decoded, when there is not", ["a b+"], "a b+"],
+  ])("is taken %s", async (_, keys, taken) => {
+    const world = createWorld();
+    for (const key of keys) world.putEvents(key, 3);
+    const handler = await handlerIn(world, [scriptedSink("a")]);
+    expect(await world.clock.run(handler(queued({ m1: bridged("a+b%2B") }), context()))).toEqual(failed());
+    expect(logged()).toContainEqual(
+      expect.objectContaining({ message: "object processed", object: `memory://source/${taken}`, valid: 3 }),
+    );
+  });
+
+  test("is decoded as well where S3 denies what is missing, for want of s3:ListBucket", async () => {
+    const world = createWorld();
+    world.putEvents("a b", 3);
+    world.source.before = (operation, key) => {
+      if (operation === "look" && key !== "a b") throw new StoreError("DENIED", "403");
+    };
+    const sink = scriptedSink("a");
+    const handler = await handlerIn(world, [sink]);
+    expect(await world.clock.run(handler(bridged("a+b"), context()))).toEqual(failed());
+    expect(sink.stored.size).toBe(3);
+  });
+
+  test("that leads to nothing either way fails its message, by the key as it came", async () => {
+    const handler = await handlerIn(createWorld(), [scriptedSink("a")]);
+    expect(await handler(queued({ m1: bridged("a+b") }), context())).toEqual(failed("m1"));
+    expect(logged()).toEqual([
+      expect.objectContaining({
+        code: "NOT_FOUND",
+        object: "source/a+b",
+        reason: expect.stringContaining("/a+b "),
+      }),
+    ]);
+  });
+
+  test("is not tried another way when the first try failed for another reason", async () => {
+    const world = createWorld();
+    world.putEvents("a b", 3);
+    world.source.before = (_, key) => {
+      if (key === "a+b") throw new StoreError("TRANSIENT", "503");
+    };
+    const sink = scriptedSink("a");
+    const handler = await handlerIn(world, [sink]);
+    expect(await handler(queued({ m1: bridged("a+b") }), context())).toEqual(failed("m1"));
+    expect(sink.requests).toEqual([]);
+  });
+
+  test("that only decodes to the worker's own is ignored, too", async () => {
+    const handler = await handlerIn(createWorld(), [scriptedSink("a")]);
+    expect(await handler(queued({ m1: bridged("Error%2Fx") }), context())).toEqual(failed());
+  });
+});
+
+/** A worker that does nothing but to note what it was asked. */
+function recorder(processed: unknown[]): Worker {
+  return {
+    process(ref) {
+      processed.push(ref);
+      const object = { ...ref, version: "1" };
+      return Promise.resolve({ object, records: 0, valid: 0, invalid: 0, sinks: {}, unread: false });
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
 describe("S3 without a queue", () => {
+  test("a batch of which only a part has ids of SQS is no queue's: what failed is thrown", async () => {
+    const handler = await handlerIn(createWorld(), [scriptedSink("a")]);
+    const { Records: queue } = queued({ m1: testEvent });
+    const { Records: bare } = direct("gone");
+    await expect(handler({ Records: [...queue, ...bare] }, context())).rejects.toThrow("NOT_FOUND");
+    expect(await handler({ Records: [] }, context())).toEqual(failed());
+  });
+
   test("what was done is answered, what failed is thrown, so that Lambda tries again", async () => {
     const world = createWorld();
     world.putEvents("a", 3);
@@ -246,10 +424,13 @@ describe("S3 without a queue", () => {
     );
   });
 
-  test("a malformed event is thrown, too", async () => {
-    const handler = await handlerIn(createWorld(), [scriptedSink("a")]);
-    await expect(handler({ hello: "world" }, context())).rejects.toThrow("MALFORMED");
-  });
+  test.each([[{ hello: "world" }], [null], ["text"], [[]], [{ Records: "x" }]])(
+    "a malformed event is thrown, too: %j",
+    async (event) => {
+      const handler = await handlerIn(createWorld(), [scriptedSink("a")]);
+      await expect(handler(event, context())).rejects.toThrow("MALFORMED");
+    },
+  );
 });
 
 describe("what is no work is acknowledged", () => {
@@ -270,6 +451,113 @@ describe("what is no work is acknowledged", () => {
     expect(await world.clock.run(handler(queued({ m1: body }), context()))).toEqual(failed());
     expect(sink.stored.size).toBe(3);
     expect(logged()).toContainEqual(expect.objectContaining({ level: "INFO", messageId: "m1", ignored: 2 }));
+    expect(ignoredIn(metricSets())).toEqual([2]);
+  });
+
+  test("the ignored of a whole batch are one figure for an alarm, and none without any", async () => {
+    const handler = await handlerIn(createWorld(), [scriptedSink("a")]);
+    const removed = { Records: [created("old", "s3:ObjectRemoved:Delete")] };
+    const bridged = { source: "aws.s3", "detail-type": "Object Deleted", detail: {} };
+    await handler(queued({ m1: removed, m2: removed, m3: bridged }), context());
+    expect(ignoredIn(metricSets())).toEqual([3]);
+    expect(metricSets()[0]?.dimensions).toEqual({});
+    written = "";
+    await handler(queued({ m1: testEvent }), context());
+    expect(metricSets()).toEqual([]);
+  });
+});
+
+const ignoredIn = (sets: readonly { values: Readonly<Record<string, unknown>> }[]) =>
+  sets.flatMap(({ values }) => ("Ignored" in values ? [values["Ignored"]] : []));
+
+describe("nothing is read that would make the next thing to read", () => {
+  test.each([
+    ["Firehose's refusals", "Error/processing-failed/2026/11/21/12/stream-1", {}],
+    ["Firehose's refusals without a prefix of their own", "processing-failed/2026/x", {}],
+    ["refusals under a prefix that is told", "bad/x", { errorPrefixes: ["bad/"] }],
+    ["the books", "fanout/receipts/books/x.json", { own: ["s3://source/fanout/receipts"] }],
+    [
+      "dead letters",
+      "fanout/dead/sink=a/x.gz",
+      { own: ["s3://source/fanout/receipts", "s3://source/fanout/dead/"] },
+    ],
+  ])("%s are ignored, with a warning and a count, and the rest is delivered", async (_, key, options) => {
+    const world = createWorld();
+    for (const each of [key, "Data/fine"]) world.putEvents(each, 3);
+    const sink = scriptedSink("a");
+    const handler = await handlerIn(world, [sink], options);
+    expect(await world.clock.run(handler(queued({ m1: direct(key, "Data/fine") }), context()))).toEqual(
+      failed(),
+    );
+    expect(await handler(direct(key), context())).toEqual(failed());
+    expect(sink.requests).toEqual([idsOf(3)]);
+    expect(logged()).toContainEqual(
+      expect.objectContaining({
+        level: "WARN",
+        messageId: "m1",
+        object: `source/${key}`,
+        message: expect.stringContaining("ignored"),
+      }),
+    );
+    expect(ignoredIn(metricSets())).toEqual([1, 1]);
+  });
+
+  test.each([
+    ["a prefix is of a key's beginning only", "Data/Error/x", {}],
+    [
+      "a name that only begins like a folder is another one",
+      "fanout/receipts-of-others/x",
+      { own: ["s3://source/fanout/receipts"] },
+    ],
+    ["another bucket's books are no matter", "fanout/receipts/x", { own: ["s3://books/fanout/receipts"] }],
+    ["a bucket whose name only begins alike is another one", "x", { own: ["s3://sour"] }],
+    ["an empty prefix means none", "x", { errorPrefixes: [""] }],
+    ["a list of prefixes replaces the defaults", "Error/x", { errorPrefixes: [] }],
+  ])("%s: %s is delivered", async (_, key, options) => {
+    const world = createWorld();
+    world.putEvents(key, 3);
+    const sink = scriptedSink("a");
+    const handler = await handlerIn(world, [sink], options);
+    await world.clock.run(handler(direct(key), context()));
+    expect(sink.stored.size).toBe(3);
+  });
+
+  test("books without a prefix in the bucket of the events: nothing can be told from them, so all of it fails", async () => {
+    const world = createWorld();
+    world.putEvents("Data/x", 3);
+    const sink = scriptedSink("a");
+    const handler = await handlerIn(world, [sink], { own: ["s3://source/"] });
+    expect(await handler(queued({ m1: direct("Data/x") }), context())).toEqual(failed("m1"));
+    expect(sink.requests).toEqual([]);
+    expect(logged()).toEqual([
+      expect.objectContaining({
+        level: "ERROR",
+        code: "OWN_BUCKET",
+        reason: expect.stringMatching(/give them a prefix$/),
+      }),
+    ]);
+  });
+});
+
+describe("an object that was overwritten", () => {
+  test("fails its message every time with an error line, and is never replaced by what came after", async () => {
+    const world = createWorld();
+    world.source.before = (operation) => {
+      if (operation === "look") throw new StoreError("CHANGED", "the object was overwritten");
+    };
+    const sink = scriptedSink("a");
+    const handler = await handlerIn(world, [sink]);
+    world.putEvents("a", 3);
+    for (const _ of [1, 2]) {
+      written = "";
+      expect(await handler(queued({ m1: direct("a") }), context())).toEqual(failed("m1"));
+      expect(logged()).toEqual([
+        expect.objectContaining({ level: "ERROR", code: "CHANGED", reason: "the object was overwritten" }),
+      ]);
+    }
+    expect(sink.requests).toEqual([]);
+    expect([...world.receipts.objects.keys()]).toEqual([]);
+    await expect(handler(direct("a"), context())).rejects.toThrow("CHANGED: the object was overwritten");
   });
 });
 
