@@ -6,6 +6,7 @@ import {
   type MetricEvent,
   stableUuid,
 } from "../../src/index.ts";
+import { type Code, quote } from "./refusals.ts";
 
 export interface MixpanelMapping {
   /** The property that carries the tenant; the project must know it as a group key. Default `company_id`. */
@@ -24,8 +25,11 @@ export interface MixpanelEvent {
 
 /** https://developer.mixpanel.com/reference/import-events: properties, keys and items stay below; objects nest so deep. */
 const [tooMany, maxDepth] = [255, 3] as const;
-/** Same page: the earliest time. The latest, an hour ahead, is by Mixpanel's clock, so Mixpanel checks it. */
-const earliest = Date.UTC(1971, 0, 1);
+/**
+ * Same page: nothing before 1971, in seconds or milliseconds, but not how they are told apart; from here on (March
+ * 1973) milliseconds are no believable seconds. The latest, an hour ahead, is by Mixpanel's clock: it checks that.
+ */
+const earliest = 1e11;
 /** https://docs.mixpanel.com/docs/data-structure/property-reference/data-type: a string, a list or an object. */
 const [stringBytes, nestedBytes] = [255, 8 * 1024] as const;
 /** Import page: what nobody may be called. */
@@ -40,18 +44,27 @@ const reserved = /^(time|distinct_id|insert_id|ip|token|cut_properties|__proto__
  *   front (`data.time`, `metadata.plan`): it overrides nothing and is not lost.
  * - Mixpanel cuts strings over 255 bytes in silence, so this sink cuts them first: `…` ends them, and
  *   `cut_properties` names them. Names and tenants are never cut: these, and what breaks another limit, are rejected.
+ * - Mixpanel refuses what is no valid Unicode. Half a character (a lone surrogate) in a value becomes U+FFFD; in a
+ *   name or a tenant, where it could make two into one, it rejects the event; a user with one is nobody.
+ * - Zero, false, null, empty text, lists and objects go out as they are, numbers as JSON writes a double.
  */
 export function mixpanelEncode(mapping: MixpanelMapping): (event: MetricEvent) => Encoded<MixpanelEvent> {
   const { groupKey = "company_id", eventName, metadata } = mapping;
   if (reserved.test(groupKey)) throw new TypeError("mixpanel: groupKey is a reserved name");
   return (event) => {
     const name = eventName?.(event) ?? event.metricName;
-    if (name === "" || isLong(name))
-      return reject("EVENT_NAME_INVALID", "its name is empty or over 255 bytes");
+    if (name === "" || name.startsWith("$") || isLong(name) || !name.isWellFormed())
+      return reject(
+        "EVENT_NAME_INVALID",
+        "its name is empty, begins with $, is too long or no valid Unicode",
+      );
     if (isLong(event.tenantId)) return reject("TENANT_ID_TOO_LONG", "metadata.tenant_id is over 255 bytes");
-    if (event.time < earliest) return reject("TIME_TOO_EARLY", "data.event_time is before 1971");
+    if (!event.tenantId.isWellFormed())
+      return reject("TENANT_ID_INVALID", "metadata.tenant_id is no valid Unicode");
+    if (event.time < earliest) return reject("TIME_TOO_EARLY", "data.event_time is before March 1973");
     const { user_id: userId } = event.metadata;
-    const isUser = typeof userId === "string" && !isLong(userId) && !nobody.test(userId);
+    const isUser =
+      typeof userId === "string" && !isLong(userId) && userId.isWellFormed() && !nobody.test(userId);
     const properties: Record<string, JsonValue> = {
       time: event.time,
       distinct_id: isUser ? userId : "",
@@ -75,9 +88,13 @@ export function mixpanelEncode(mapping: MixpanelMapping): (event: MetricEvent) =
       const taken = reserved.test(field) || Object.hasOwn(properties, field);
       const key = taken ? `${origin}.${field}` : field;
       if (isLong(key)) return reject("NAME_TOO_LONG", `a field of ${origin} has a name over 255 bytes`);
-      if (Object.hasOwn(properties, key)) return reject("NAME_TAKEN", `two fields would be called ${key}`);
+      if (!key.isWellFormed())
+        return reject("NAME_INVALID", `a field of ${origin} has a name that is no valid Unicode`);
+      if (Object.hasOwn(properties, key))
+        return reject("NAME_TAKEN", `two fields would be called ${quote(key)}`);
       const problem = misfit(value);
-      if (problem !== undefined) return reject("PROPERTY_INVALID", `${origin}.${field} ${problem}`);
+      if (problem !== undefined)
+        return reject("PROPERTY_INVALID", `the field ${quote(field)} of ${origin} ${problem}`);
       properties[key] = shorten(value, () => cut.add(key));
     }
     if (cut.size > 0) properties["cut_properties"] = [...cut];
@@ -96,7 +113,9 @@ function misfit(value: JsonValue, depth = 1): string | undefined {
   const entries = Object.entries(value);
   if (entries.length >= tooMany) return "has over 254 entries";
   for (const [key, entry] of entries) {
-    const problem = isLong(key) ? "has a name over 255 bytes" : misfit(entry, depth + 1);
+    if (isLong(key)) return "has a name over 255 bytes";
+    if (!key.isWellFormed()) return "has a name that is no valid Unicode";
+    const problem = misfit(entry, depth + 1);
     if (problem !== undefined) return problem;
   }
   if (depth === 1 && Buffer.byteLength(JSON.stringify(shorten(value))) > nestedBytes) return "is over 8 KB";
@@ -105,7 +124,7 @@ function misfit(value: JsonValue, depth = 1): string | undefined {
 
 function shorten(value: JsonValue, onCut = () => {}): JsonValue {
   if (typeof value === "string") {
-    if (!isLong(value)) return value;
+    if (!isLong(value)) return value.toWellFormed();
     onCut();
     // `stream` leaves out a character of which only some bytes are left; 3 bytes are for the mark.
     const start = Buffer.from(value).subarray(0, stringBytes - 3);
@@ -125,6 +144,6 @@ function isLong(text: string): boolean {
   return text.length > stringBytes / 3 && Buffer.byteLength(text) > stringBytes;
 }
 
-function reject(code: string, reason: string): Encoded<never> {
+function reject(code: Code, reason: string): Encoded<never> {
   return { rejected: `Mixpanel cannot take the event: ${reason}`, code };
 }

@@ -9,6 +9,7 @@ import {
   type Verdict,
 } from "../../src/index.ts";
 import { type MixpanelEvent, type MixpanelMapping, mixpanelEncode } from "./event.ts";
+import { refusalOf, refusals } from "./refusals.ts";
 
 export type { MixpanelEvent, MixpanelMapping };
 
@@ -52,17 +53,26 @@ export function mixpanelSink(options: MixpanelOptions): Sink<MixpanelEvent> {
   const build = sdkBuilder();
   return {
     name: "mixpanel",
+    refusals,
     limits: { ...importLimits, bytesPerRequest, bytesPerItem: eventBytes },
     encode: mixpanelEncode(options),
     send: async ({ items }, { http, signal }) => {
       const body = JSON.stringify(build(items.map((item) => item.payload)));
-      return mixpanelOutcomes(await http({ method: "POST", url, headers, body }, signal), items.length);
+      const reply = await http({ method: "POST", url, headers, body }, signal);
+      return mixpanelOutcomes(
+        reply,
+        items.map((item) => item.payload),
+      );
     },
   };
 }
 
-/** What a reply to `sent` events says of them. What is unknown may be sent again: Mixpanel dedupes. */
-export function mixpanelOutcomes(reply: HttpReply, sent: number): readonly Outcome[] | Verdict {
+/** What a reply to the events sent says of them. What is unknown may be sent again: Mixpanel dedupes. */
+export function mixpanelOutcomes(
+  reply: HttpReply,
+  events: readonly MixpanelEvent[],
+): readonly Outcome[] | Verdict {
+  const sent = events.length;
   const verdict = classifyReply("Mixpanel", reply);
   if (verdict?.status === "transient" || (verdict !== undefined && reply.status === 413)) return verdict;
   // Of the 4xx, only 400 and 413 speak of events; a 404, say, comes from somewhere that is not `/import`.
@@ -78,17 +88,12 @@ export function mixpanelOutcomes(reply: HttpReply, sent: number): readonly Outco
   const rejected = new Map<number, Outcome>();
   let known = true;
   for (const { index, field } of failed.map(toObject)) {
-    if (typeof index !== "number" || !Number.isInteger(index) || index < 0 || index >= sent) known = false;
-    else rejected.set(index, { status: "rejected", code: "VALIDATION_FAILED", reason: refusal(field) });
+    const event = typeof index === "number" ? events[index] : undefined;
+    if (typeof index !== "number" || event === undefined) known = false;
+    else rejected.set(index, { status: "rejected", ...refusalOf(field, Object.keys(event.properties)) });
   }
   const rest = known && imported === sent - rejected.size ? delivered : unknown;
   return Array.from({ length: sent }, (_, index) => rejected.get(index) ?? rest);
-}
-
-/** Mixpanel's own message may quote a value, so only the field is told. */
-function refusal(field: unknown): string {
-  const known = typeof field === "string" && /^(event|properties(\.[\w$. -]{1,64})?)$/.test(field);
-  return `Mixpanel's validation refused ${known ? `its ${field}` : "it"}`;
 }
 
 /** The vendor's SDK turns events into what it would send; its one seam, `send_request`, gathers that instead. */

@@ -138,6 +138,7 @@ function parse(text: string, type: string): readonly unknown[] | undefined {
 function validate(record: unknown, now: number): readonly [field: string, message: string] | undefined {
   const event = at(record, "event");
   if (typeof event !== "string" || event === "") return ["event", "'event' is missing"];
+  if (!isText(event)) return ["event", "event is invalid: string should be valid utf8"];
   if (Buffer.byteLength(JSON.stringify(record)) >= eventBytes) return ["event", "the event is too large"];
   const properties = at(record, "properties");
   if (typeof properties !== "object" || properties === null || Array.isArray(properties)) {
@@ -161,6 +162,8 @@ function validate(record: unknown, now: number): readonly [field: string, messag
   for (const [name, value] of Object.entries(properties)) {
     if (!isShallow(value, 1))
       return [`properties.${name}`, `'properties.${name}' is nested too deep or too long`];
+    if (!isText(name) || !isText(value))
+      return [`properties.${name}`, `properties.${name} is invalid: string should be valid utf8`];
   }
   return undefined;
 }
@@ -169,6 +172,13 @@ function isShallow(value: unknown, depth: number): boolean {
   if (typeof value !== "object" || value === null) return true;
   const entries = Object.values(value);
   return depth <= 3 && entries.length < 255 && entries.every((entry) => isShallow(entry, depth + 1));
+}
+
+/** Whether all text of a value is valid Unicode, names included. */
+function isText(value: unknown): boolean {
+  if (typeof value === "string") return value.isWellFormed();
+  if (typeof value !== "object" || value === null) return true;
+  return Object.entries(value).every(([name, entry]) => isText(name) && isText(entry));
 }
 
 function at(value: unknown, name: string): unknown {

@@ -222,6 +222,7 @@ describe("the mapping", () => {
     ["a tenant over 255 bytes", "TENANT_ID_TOO_LONG", event({}, {}, { tenantId: "t".repeat(256) })],
     ["a metric over 255 bytes", "EVENT_NAME_INVALID", event({}, {}, { metricName: "m".repeat(256) })],
     ["a time before 1971", "TIME_TOO_EARLY", event({}, {}, { time: Date.UTC(1970, 11, 31) })],
+    ["milliseconds that look like seconds", "TIME_TOO_EARLY", event({}, {}, { time: Date.UTC(1972, 1, 1) })],
   ])("rejects %s", (_what, code, one) => {
     expect(encode(one)).toEqual({
       code,
@@ -249,6 +250,7 @@ describe("the mapping", () => {
 });
 
 describe("a reply to three events", () => {
+  const three = items(mixpanelSink({ token: "token" }), many(3)).map(({ payload }) => payload);
   const reply = (status: number, body: unknown, retryAfterMs?: number) => ({
     status,
     headers: {},
@@ -279,6 +281,9 @@ describe("a reply to three events", () => {
     ["200 of nothing", reply(200, ""), "transient"],
     ["200 of null", reply(200, "null"), "transient"],
     ["the 1 of /track", reply(200, "1"), "transient"],
+    ["200 with the status 0 of the classic endpoints", reply(200, { status: 0, error: "no" }), "transient"],
+    ["200 with their status 1", reply(200, { status: 1, error: null }), "transient"],
+    ["200 with a count as text", reply(200, { ...ok, num_records_imported: "3" }), "transient"],
     ["204", reply(204, ""), "transient"],
     ["400 with one failure", reply(400, failing(2, 1)), "delivered rejected delivered"],
     ["400 with all failures, unordered", reply(400, failing(0, 2, 0, 1)), "rejected rejected rejected"],
@@ -298,7 +303,19 @@ describe("a reply to three events", () => {
       reply(400, { ...failing(2), failed_records: [] }),
       "transient",
     ],
+    [
+      "400 with failures that carry no id of their event",
+      reply(400, { num_records_imported: 2, failed_records: [{ index: 2, field: "event" }] }),
+      "delivered delivered rejected",
+    ],
+    [
+      "400 with failures that name ids and no index",
+      reply(400, { num_records_imported: 2, failed_records: [{ $insert_id: "x", field: "event" }] }),
+      "transient transient transient",
+    ],
+    ["400 with an index as text", reply(400, failing(2, "1")), "transient transient transient"],
     ["400 without failures", reply(400, failing(0)), "refused"],
+    ["400 with the status 0 of the classic endpoints", reply(400, { status: 0, error: "no" }), "refused"],
     ["400 of HTML", reply(400, "<html>"), "refused"],
     ["400 of nothing", reply(400, ""), "refused"],
     ["413", reply(413, ""), "refused"],
@@ -306,7 +323,7 @@ describe("a reply to three events", () => {
     ["502", reply(502, "<html>"), "transient"],
     ["503", reply(503, ok), "transient"],
   ])("%s", (_what, given, expected) => {
-    expect(short(mixpanelOutcomes(given, 3))).toBe(expected);
+    expect(short(mixpanelOutcomes(given, three))).toBe(expected);
   });
 
   test.each([301, 302, 307, 401, 402, 403, 404, 405, 410])(
@@ -314,7 +331,7 @@ describe("a reply to three events", () => {
     (status) => {
       let thrown: unknown;
       try {
-        mixpanelOutcomes(reply(status, ok), 3);
+        mixpanelOutcomes(reply(status, ok), three);
       } catch (error) {
         thrown = error;
       }
@@ -323,19 +340,41 @@ describe("a reply to three events", () => {
   );
 
   test("a wait that it asks for is kept", () => {
-    expect(mixpanelOutcomes(reply(429, "", 9000), 3)).toMatchObject({ retryAfterMs: 9000 });
+    expect(mixpanelOutcomes(reply(429, "", 9000), three)).toMatchObject({ retryAfterMs: 9000 });
+  });
+
+  test.each([
+    ["event", "EVENT_REFUSED"],
+    ["properties", "PROPERTY_REFUSED"],
+    ["properties.time", "TIME_REFUSED"],
+    ["properties.distinct_id", "USER_REFUSED"],
+    ["properties.$insert_id", "INSERT_ID_REFUSED"],
+    ["properties.n", "PROPERTY_REFUSED"],
+    ["properties.not_ours", "VALIDATION_FAILED"],
+    ["event.properties", "VALIDATION_FAILED"],
+    ["toString", "VALIDATION_FAILED"],
+    ["", "VALIDATION_FAILED"],
+    [undefined, "VALIDATION_FAILED"],
+    [4711, "VALIDATION_FAILED"],
+    [{ n: 1 }, "VALIDATION_FAILED"],
+  ])("a refusal of the field %j has the code %s, whatever the message", (field, code) => {
+    const body = { num_records_imported: 2, failed_records: [{ index: 1, field, message: "4711" }] };
+    const outcomes = mixpanelOutcomes(reply(400, body), three);
+    expect("status" in outcomes ? outcomes : outcomes[1]).toMatchObject({ status: "rejected", code });
+    expect(Object.keys(mixpanelSink({ token: "token" }).refusals ?? {})).toContain(code);
   });
 
   test("a reason names the field, but neither the vendor's words nor a field that may be a value", () => {
     const told = (field: unknown) =>
       JSON.stringify(
         mixpanelOutcomes(
-          reply(400, { num_records_imported: 0, failed_records: [{ index: 0, field, message: "4711" }] }),
-          1,
+          reply(400, { num_records_imported: 2, failed_records: [{ index: 0, field, message: "4711" }] }),
+          three,
         ),
       );
     expect(told("properties.time")).toContain("properties.time");
-    for (const field of ["properties.time' is 4711", 4711, "x".repeat(100)])
+    expect(told("properties.n")).toContain('\\"n\\"');
+    for (const field of ["properties.time' is 4711", "properties.4711", 4711, "x".repeat(100)])
       expect(told(field)).not.toMatch(/4711|xxx/);
   });
 });
@@ -351,8 +390,8 @@ describe("requests", () => {
     expect(outcomes.map(({ status }) => status).indexOf("rejected")).toBe(1234);
     expect(outcomes[1234]).toEqual({
       status: "rejected",
-      code: "VALIDATION_FAILED",
-      reason: "Mixpanel's validation refused its properties.time",
+      code: "TIME_REFUSED",
+      reason: "the validation of Mixpanel refused its properties.time",
     });
     expect(outcomes.filter(({ status }) => status === "delivered")).toHaveLength(1999);
     expect(twin.stored.size).toBe(1999);
@@ -477,6 +516,9 @@ describe("the twin", () => {
     ["properties.$insert_id", bad({ $insert_id: "unknown" })],
     ["properties.list", bad({ list: Array(255).fill(0) })],
     ["properties.deep", bad({ deep: [[[[]]]] })],
+    ["properties.note", bad({ note: "half a character: \ud83d" })],
+    ["properties.deep", bad({ deep: { "\ud83d": 1 } })],
+    ["event", { ...good, event: "\udc00" }],
   ])("refuses a wrong %s, and stores what stands beside it", async (field, record) => {
     const twin = createMixpanelTwin({ clock });
     const response = await post(twin.handle, JSON.stringify([record, good]));
