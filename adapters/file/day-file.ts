@@ -16,7 +16,8 @@ export async function appendMissing(
   const folder = dirname(path);
   await mkdir(folder, { recursive: true });
   // Where upper and lower case are one, another tenant's folder may have answered; and a link leads anywhere.
-  if (basename(await realpath(folder)) !== basename(folder)) return "not-its-folder";
+  // Some systems keep names decomposed, and give them back so.
+  if (basename(await realpath(folder)).normalize("NFC") !== basename(folder)) return "not-its-folder";
   const missing = new Map(lines.map((line) => [keyOf(line), line]));
   const found = await lookFor(missing, path);
   for (const key of found.keys) missing.delete(key);

@@ -1,6 +1,8 @@
 // Segment: one `track` call an event, and one `group` call a tenant, built by the vendor's own Node SDK.
 import { Analytics, type GroupParams, type TrackParams } from "@segment/analytics-node";
 import { type JsonObject, type MetricEvent, type Sink, stableUuid } from "../../src/index.ts";
+import { sendable } from "./fields.ts";
+import { type Rejection, refusals, reject } from "./refusals.ts";
 import { connect, type SegmentOptions, type SegmentParams } from "./send.ts";
 
 export type { SegmentOptions } from "./send.ts";
@@ -24,25 +26,31 @@ const addedBySdk = { integrations: {}, _metadata: { nodeVersion: process.version
 /**
  * One `track` call an event: `delivered` means accepted, as Segment tells nothing more about an event. It drops
  * a `messageId` that it has seen within 24 h at least, so a resend within that time costs nothing.
+ *
+ * Nothing is cut: Segment limits an event as a whole, to 32 KB. `sendable` says what becomes of text and numbers that
+ * JSON cannot carry; ids and names that are not well-formed Unicode are rejected.
  */
 export function segmentSink(options: SegmentTrackOptions): Sink<TrackParams> {
   const { eventName = (event) => event.metricName, properties = defaultProperties } = options;
   return {
     name: "segment",
+    refusals,
     ...connect<TrackParams>(options, (analytics, payload) => analytics.track(payload)),
     encode: (event) => {
       const name = eventName(event);
       if (typeof name !== "string" || name === "") {
-        return { rejected: "the event has no name in Segment", code: "EVENT_NAME_MISSING" };
+        return reject("EVENT_NAME_MISSING", "the event has no name in Segment");
       }
-      const { user_id: userId } = event.metadata;
+      const { user_id: given } = event.metadata;
+      const userId = typeof given === "string" && given !== "" ? given : undefined;
+      const sent = faultOfIds(event, name, userId) ?? sendable({ ...properties(event) });
+      if ("rejected" in sent) return sent;
       const payload: TrackParams = {
         ...common(event, "track"),
         event: name,
-        // A copy is a plain object whatever came, which is all that the SDK asks of it.
-        properties: { ...properties(event) },
+        properties: sent.fields,
         // Never both: Segment would take every user of a tenant for one person.
-        ...(typeof userId === "string" && userId !== "" ? { userId } : { anonymousId: tenantAsUser(event) }),
+        ...(userId === undefined ? { anonymousId: tenantAsUser(event) } : { userId }),
       };
       return { payload, bytes: messageBytes("track", payload) };
     },
@@ -54,14 +62,17 @@ export function segmentGroupsSink(options: SegmentGroupsOptions): Sink<GroupPara
   const { traits: toTraits = defaultTraits } = options;
   return {
     name: "segment-groups",
+    refusals,
     ...connect<GroupParams>(options, (analytics, payload) => analytics.group(payload)),
     coalesceKey: (event) => event.tenantId,
     encode: (event) => {
       const traits = { ...toTraits(event) };
       // An event that knows nothing of its tenant must not supersede an older one that does.
       if (Object.keys(traits).length === 0) return { filtered: "the event carries no traits of its tenant" };
+      const sent = faultOfIds(event) ?? sendable(traits);
+      if ("rejected" in sent) return sent;
       const who = { groupId: event.tenantId, anonymousId: tenantAsUser(event) };
-      const payload: GroupParams = { ...common(event, "group"), ...who, traits };
+      const payload: GroupParams = { ...common(event, "group"), ...who, traits: sent.fields };
       return { payload, bytes: messageBytes("group", payload) };
     },
   };
@@ -85,6 +96,18 @@ function pick(from: JsonObject, names: Readonly<Record<string, string>>): JsonOb
     return value === undefined || value === null || value === "" ? [] : [[as, value] as const];
   });
   return Object.fromEntries(known);
+}
+
+/** The ids become hashes, and a hash sees only U+FFFD for whatever half of a pair: two events would have one id. */
+function faultOfIds(
+  { id, tenantId, metricName }: MetricEvent,
+  name = "",
+  userId = "",
+): Rejection | undefined {
+  const texts = { "the event's id": id, "metadata.tenant_id": tenantId, metric_name: metricName };
+  const all = Object.entries({ ...texts, "the event's name": name, "metadata.user_id": userId });
+  const broken = all.find(([, text]) => !text.isWellFormed());
+  return broken && reject("NOT_UNICODE", `${broken[0]} is not well-formed Unicode`);
 }
 
 /** Segment does not scope a messageId to a source: it must be unique in the world, and shorter than 100 characters. */

@@ -142,7 +142,7 @@ export function faultOf(reply: HttpReply): Verdict | undefined {
   }
   const reset = headers["x-ratelimit-reset"] ?? "";
   if (status !== 429 || reply.retryAfterMs !== undefined || !/^\d{1,6}$/.test(reset)) return verdict;
-  return { status: "transient", reason: "Segment answered 429", retryAfterMs: Number(reset) * 1000 };
+  return { ...verdict, status: "transient", retryAfterMs: Number(reset) * 1000 };
 }
 
 /** Segment answers `{"success": true}`, but its pages promise no body: none will do, and nothing but an object will. */

@@ -10,6 +10,7 @@ import {
 } from "../../src/index.ts";
 import { type ClientOptions, createCaller, untilAborted } from "./client.ts";
 import { type MeasureType, maxRecordBytes, type TimestreamRecord, toRecord, toRequest } from "./record.ts";
+import { refusals } from "./refusals.ts";
 import { failureOf, judge } from "./reply.ts";
 
 export type { MeasureType, TimestreamRecord } from "./record.ts";
@@ -98,6 +99,7 @@ export function timestreamSink(options: TimestreamOptions): Sink<TimestreamRecor
 
   return {
     name: "timestream",
+    refusals,
     limits: {
       itemsPerRequest: recordsPerRequest,
       bytesPerRequest,

@@ -1,6 +1,7 @@
 // The mapping: one event becomes one MULTI record, and what a request's records share is said once.
 import type { _Record, Dimension, MeasureValue, WriteRecordsRequest } from "@aws-sdk/client-timestream-write";
 import type { Encoded, JsonValue, MetricEvent } from "../../src/index.ts";
+import type { Code } from "./refusals.ts";
 
 /** What a measure can be declared as. A 64-bit integer is BIGINT: a safe JSON integer, or digits in a string. */
 export type MeasureType = "DOUBLE" | "BIGINT" | "VARCHAR" | "BOOLEAN";
@@ -31,12 +32,14 @@ const eventId = "event_id";
 
 const int64 = { digits: /^-?\d{1,19}$/, min: -(2n ** 63n), max: 2n ** 63n - 1n };
 
-type Rejection = { readonly rejected: string; readonly code: string };
+type Rejection = { readonly rejected: string; readonly code: Code };
 
 /**
  * `metadata` without `tenant_id` (it is the table) → dimensions, plus `event_id` when metadata has none;
  * `data` without `event_time` (it is Time) → measures. Null and "" are no values and are left out; objects and
- * arrays are stored as their JSON text. What cannot be stored whole is rejected.
+ * arrays are stored as their JSON text. What cannot be stored whole is rejected: nothing is cut or renamed, be it a
+ * value, a name or a tenant. Half of a surrogate pair, which is no character, becomes U+FFFD in a value; names and
+ * ids that hold one are rejected. NUL and other control characters pass.
  */
 export function toRecord(
   event: MetricEvent,
@@ -68,7 +71,7 @@ export function toRecord(
     size += eventId.length + Buffer.byteLength(event.id);
     names.add(eventId);
     Dimensions.push({ Name: eventId, Value: event.id });
-  } else if (event.metadata[eventId] !== event.id) {
+  } else if (event.metadata[eventId] !== event.id || !event.id.isWellFormed()) {
     return reject(
       "EVENT_ID_NOT_TEXT",
       "metadata.event_id must be text: it is the id that keeps events apart",
@@ -82,11 +85,13 @@ export function toRecord(
       faultOfName("a name in data", name, maxMeasureNameBytes) ?? faultOfValue("data", name, value);
     if (fault !== undefined) return fault;
     if (names.has(name)) {
-      return reject("NAME_TAKEN", `${name} is a dimension already, and a measure cannot have the same name`);
+      return reject("NAME_TAKEN", `${quote(name)} is a dimension already, so no measure can have the name`);
     }
     const type = types.get(name) ?? typeOf(value);
-    if (!fits(value, type))
+    if (!fits(value, type)) {
+      // Not quoted, so that each field is a cause of its own: the configuration names them, not the records.
       return reject("MEASURE_TYPE", `data.${name} is declared ${type} and its value is not`);
+    }
     const text = toText(value);
     size += Buffer.byteLength(name) + (type === "VARCHAR" ? Buffer.byteLength(text) : fixedBytes[type]);
     MeasureValues.push({ Name: name, Value: text, Type: type });
@@ -146,8 +151,13 @@ export function toRequest(
   };
 }
 
-function reject(code: string, rejected: string): Rejection {
+function reject(code: Code, rejected: string): Rejection {
   return { rejected, code };
+}
+
+/** A name that a record brought. Fingerprints leave out what is quoted, so no record can make causes without end. */
+function quote(name: string): string {
+  return `"${name.replace(/["\p{Cc}]/gu, "?")}"`;
 }
 
 /** A column without a value is how the vendor stores an absent one; it takes no empty value. */
@@ -156,7 +166,7 @@ function isNothing(value: JsonValue): boolean {
 }
 
 function toText(value: JsonValue): string {
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  return typeof value === "object" ? JSON.stringify(value) : String(value).toWellFormed();
 }
 
 /** Every number is a DOUBLE unless declared: a column's type is the first one seen, and 5 comes before 5.5. */
@@ -180,20 +190,23 @@ function faultOfName(what: string, name: string, maxBytes: number): Rejection | 
   if (Buffer.byteLength(name) > maxBytes) {
     return reject("NAME_TOO_LONG", `${what} has more than ${maxBytes} bytes`);
   }
-  if (name === "" || name.includes(":")) {
-    return reject("NAME_INVALID", `${what} is empty or holds a colon`);
+  if (name === "" || name.includes(":") || !name.isWellFormed()) {
+    return reject("NAME_INVALID", `${what} is empty, holds a colon or is not well-formed Unicode`);
   }
   return reservedName.test(name)
-    ? reject("NAME_RESERVED", `${name} is a name that Timestream keeps`)
+    ? reject("NAME_RESERVED", `${what}, ${quote(name)}, is one that Timestream keeps`)
     : undefined;
 }
 
 function faultOfValue(where: string, name: string, value: JsonValue): Rejection | undefined {
   if (!allFinite(value)) {
-    return reject("NUMBER_NOT_FINITE", `${where}.${name} holds a number larger than a double can be`);
+    return reject(
+      "NUMBER_NOT_FINITE",
+      `${where}'s ${quote(name)} holds a number larger than a double can be`,
+    );
   }
   return Buffer.byteLength(toText(value)) > maxValueBytes
-    ? reject("VALUE_TOO_LONG", `${where}.${name} has more than ${maxValueBytes} bytes`)
+    ? reject("VALUE_TOO_LONG", `${where}'s ${quote(name)} has more than ${maxValueBytes} bytes`)
     : undefined;
 }
 

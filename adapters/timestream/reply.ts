@@ -1,5 +1,6 @@
 // What the vendor's replies mean: a pure function from what the SDK throws to outcomes.
 import { classifyReply, type Outcome, sinkUnavailable, type Verdict } from "../../src/index.ts";
+import type { Code } from "./refusals.ts";
 
 const delivered: Outcome = { status: "delivered" };
 
@@ -19,9 +20,18 @@ const temporary = new Set([
 ]);
 
 /** The request is at fault, and so one of its records. SerializationException: text that is no valid Unicode, say. */
-const refused = new Map([
+const refused = new Map<string, Code>([
   ["ValidationException", "VALIDATION_EXCEPTION"],
   ["SerializationException", "SERIALIZATION_EXCEPTION"],
+]);
+
+/** What to check when the sink cannot be used, by the vendor's name of the error. */
+const checks = new Map([
+  [
+    "AccessDeniedException",
+    "check permissions, and whether the account has Timestream: it takes no new customers since 20 June 2025",
+  ],
+  ["ServiceQuotaExceededException", "check the account's quotas, such as its number of tables"],
 ]);
 
 /** How the SDK names an error whose reply was no JSON, or JSON that names none. */
@@ -73,10 +83,16 @@ export function judge(failure: Failure, count: number): readonly Outcome[] | Ver
   }
   if (status < 500) {
     if (name === "RejectedRecordsException") return byIndex(field(error, "RejectedRecords"), count);
-    if (temporary.has(name)) return { status: "transient", reason: `Timestream answered ${name}`, ...wait };
-    const code = status === 413 ? "REQUEST_TOO_LARGE" : refused.get(name);
-    if (code !== undefined)
+    if (temporary.has(name)) {
+      const throttled = name === "ThrottlingException" ? ({ throttled: true } as const) : {};
+      return { status: "transient", reason: `Timestream answered ${name}`, ...wait, ...throttled };
+    }
+    const check = checks.get(name);
+    if (check !== undefined) throw sinkUnavailable(`Timestream answered ${name}: ${check}`);
+    const code = status === 413 ? undefined : refused.get(name);
+    if (code !== undefined) {
       return { status: "refused", reason: "Timestream finds the request invalid", code };
+    }
     // The vendor's two statuses for its own errors; a damaged body leaves open which it was.
     if ((status === 400 || status === 419) && nameless.has(name)) {
       return {
@@ -87,33 +103,35 @@ export function judge(failure: Failure, count: number): readonly Outcome[] | Ver
     }
   }
   const verdict = classifyReply("Timestream", { status, headers: {}, body: "", ...wait });
-  if (verdict?.status === "transient") return verdict;
-  // Access, signature, quota, a proxy's page: what is not among the vendor's few faults of a request is one of ours.
-  throw sinkUnavailable(
-    `Timestream answered ${status} (${name}): check permissions, quotas and the endpoint`,
-  );
+  if (verdict !== undefined && (verdict.status === "transient" || status === 413)) return verdict;
+  // Signature, a proxy's page: what is not among the vendor's few faults of a request is one of ours.
+  throw sinkUnavailable(`Timestream answered ${status} (${shown(name)}): check permissions and the endpoint`);
+}
+
+/** The name comes from the reply, so it may be anything; only what looks like the name of an error is shown. */
+function shown(name: string): string {
+  return /^[A-Za-z]{1,60}$/.test(name) ? name : "an error without a name";
 }
 
 /**
- * The listed records were rejected, all others stored. When an entry names no record of the request, nobody knows
- * which was meant; then the whole request counts as refused, since halving it finds the record, and sending a
- * stored one again is a success.
+ * The listed records were rejected, all others stored; of a record that is listed twice the first reason counts.
+ * When an entry names no record of the request, nobody knows which was meant; then the whole request counts as
+ * refused, since halving it finds the record, and sending a stored one again is a success.
  */
 function byIndex(entries: unknown, count: number): readonly Outcome[] | Verdict {
   const outcomes = Array.from({ length: count }, () => delivered);
   const list: readonly unknown[] = Array.isArray(entries) ? entries : [];
+  // Whatever index it has, it can mean no other.
+  if (count === 1 && list.length > 0) return [rejection(list[0])];
   const known = list.every((entry) => {
     const index = field(entry, "RecordIndex");
     if (typeof index !== "number" || !(index in outcomes)) return false;
-    outcomes[index] = rejection(entry);
+    if (outcomes[index] === delivered) outcomes[index] = rejection(entry);
     return true;
   });
   if (known && list.length > 0) return outcomes;
-  return {
-    status: "refused",
-    reason: "Timestream rejected a record without saying which",
-    code: "REJECTED_RECORD_UNKNOWN",
-  };
+  const code: Code = "REJECTED_RECORD_UNKNOWN";
+  return { status: "refused", reason: "Timestream rejected a record without saying which", code };
 }
 
 /** The vendor's own sentence can hold values of the record, so only its kind is passed on. */
@@ -130,7 +148,7 @@ function rejection(entry: unknown): Outcome {
   return rejected("RECORD_REJECTED", "Timestream rejected the record for a reason of no known kind");
 }
 
-function rejected(code: string, reason: string): Outcome {
+function rejected(code: Code, reason: string): Outcome {
   return { status: "rejected", reason, code };
 }
 

@@ -484,6 +484,7 @@ describe("each reply has one meaning", () => {
     JSON.stringify({ __type: `com.amazonaws.timestream.v20181101#${name}`, message: "m", ...rest });
   const rejectedRecords = (...list: unknown[]) => type("RejectedRecordsException", { RejectedRecords: list });
   const transient = { status: "transient", reason: expect.any(String) };
+  const throttled = { ...transient, throttled: true };
   const refused = (code: string) => ({ status: "refused", reason: expect.any(String), code });
   const rejected = (code: string) => ({ status: "rejected", reason: expect.any(String), code });
   const unclear = refused("REJECTED_RECORD_UNKNOWN");
@@ -496,17 +497,17 @@ describe("each reply has one meaning", () => {
     ["no body", 200, "", transient],
     ["a proxy's page", 200, "<html>", transient],
     ["half a reply", 200, '{"RecordsIngested":{"To', transient],
-    ["throttled", 400, type("ThrottlingException"), transient],
+    ["throttled", 400, type("ThrottlingException"), throttled],
     ["internal", 500, type("InternalServerException"), transient],
     ["endpoint moved", 421, type("InvalidEndpointException"), transient],
     ["token expired", 400, type("ExpiredTokenException"), transient],
     ["clock skew", 403, type("RequestTimeTooSkewed"), transient],
     ["HTML with 503", 503, "<html>busy</html>", transient],
     ["a status before a name", 502, type("ValidationException"), transient],
-    ["429 of a proxy", 429, "", transient],
+    ["429 of a proxy", 429, "", throttled],
     ["invalid", 400, type("ValidationException"), refused("VALIDATION_EXCEPTION")],
     ["unreadable", 400, type("SerializationException"), refused("SERIALIZATION_EXCEPTION")],
-    ["too large for a proxy", 413, "<html>", refused("REQUEST_TOO_LARGE")],
+    ["too large for a proxy", 413, "<html>", refused("HTTP_413")],
     ["400 that names no error", 400, "{}", transient],
     ["400 with half a body", 400, type("AccessDenied").slice(0, 30), transient],
     ["419 with half a body", 419, rejectedRecords({ RecordIndex: 0 }).slice(0, 90), transient],

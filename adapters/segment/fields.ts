@@ -1,0 +1,41 @@
+// What an event's properties or a tenant's traits must be before the SDK gets them: JSON that says what was meant.
+import type { JsonObject, JsonValue } from "../../src/index.ts";
+import { type Rejection, reject } from "./refusals.ts";
+
+/**
+ * The fields as they are sent: U+FFFD stands for every half of a surrogate pair in a value. Two names could become
+ * one by that, so names that hold one are rejected, as are numbers that JSON has only null for.
+ *
+ * @throws {TypeError} for what no JSON value is, such as a BigInt of a mapping of one's own.
+ */
+export function sendable(fields: JsonObject): { readonly fields: JsonObject } | Rejection {
+  const json = JSON.stringify(fields);
+  // What is not finite became null, and a half became \ud…; nearly every event has neither in its text.
+  if (json.includes("null")) {
+    const infinite = Object.keys(fields).find((name) => !allFinite(fields[name]));
+    if (infinite !== undefined) {
+      const reason = `the field ${quote(infinite)} holds a number larger than a double can be`;
+      return reject("NUMBER_NOT_FINITE", reason);
+    }
+  }
+  if (!json.includes("\\ud")) return { fields };
+  let namesAreText = true;
+  const mended: JsonObject = JSON.parse(json, (name, value: JsonValue) => {
+    namesAreText &&= name.isWellFormed();
+    return typeof value === "string" ? value.toWellFormed() : value;
+  });
+  return namesAreText
+    ? { fields: mended }
+    : reject("NOT_UNICODE", "the name of a field is not well-formed Unicode");
+}
+
+/** Undefined is what an absent field is; a mapping of one's own may have some. */
+function allFinite(value: JsonValue | undefined): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
+  return typeof value !== "object" || value === null || Object.values(value).every(allFinite);
+}
+
+/** A name that a record brought. Fingerprints leave out what is quoted, so no record can make causes without end. */
+function quote(name: string): string {
+  return `"${name.slice(0, 100).replace(/["\p{Cc}\p{Cs}]/gu, "?")}"`;
+}
