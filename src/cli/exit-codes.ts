@@ -8,5 +8,7 @@ export const exitCodes = {
   wrongUse: 2,
   /** Records are pending. */
   pending: 3,
+  /** Ended by Ctrl-C or SIGTERM, as shells count it: 128 + SIGINT. */
+  interrupted: 130,
 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];

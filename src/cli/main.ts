@@ -1,11 +1,10 @@
 #!/usr/bin/env node
 // The command line: reads the environment and the configuration file, and hands both to a command.
-import { existsSync } from "node:fs";
-import path from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { Console } from "node:console";
 import { Command, CommanderError } from "commander";
-import { ConfigError, type FanoutConfig, type MakeConfig, resolveConfig } from "../config.ts";
+import { ConfigError } from "../config.ts";
 import { StoreError } from "../store/object-store.ts";
+import { loadConfig } from "./config-file.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { run } from "./run.ts";
 
@@ -16,10 +15,29 @@ interface RunFlags {
   readonly deadline: string;
 }
 
+/** 24 days, in seconds: Node's timers hold no more. */
+const longestDeadline = 24 * 24 * 60 * 60;
+
+// stdout is for the table or the document: what a configuration or a vendor's SDK says goes to stderr.
+globalThis.console = new Console(process.stderr);
+process.stdout.on("error", ({ code }: NodeJS.ErrnoException) => {
+  // Whoever has closed the pipe wants no more of it, which is no failure of the run.
+  if (code === "EPIPE") return;
+  process.stderr.write(`fanout: the report could not be written: ${code}\n`);
+  process.exit(exitCodes.failed);
+});
+process.stderr.on("error", () => {
+  // There is nobody left to tell.
+});
+
 const program = new Command("fanout")
   .description("Delivers Firehose batches from S3 to every tool, provably.")
   .exitOverride()
-  .configureOutput({ writeOut: (text) => process.stderr.write(text) })
+  .configureHelp({ minWidthToWrap: 20 })
+  .configureOutput({
+    writeOut: (text) => (process.argv.includes("--json") ? process.stderr : process.stdout).write(text),
+    outputError: (text, write) => write(text.replace(/^error:/, "fanout:")),
+  })
   .showHelpAfterError("(run `fanout --help` for the commands)");
 
 program
@@ -30,55 +48,55 @@ program
   .option("--config <file>", "the configuration (default: ./fanout.config.* or the one that ships)")
   .option("--json", "print one JSON document to stdout, all else to stderr")
   .option("--deadline <seconds>", "how long one object may take; the rest becomes pending", "600")
+  .showHelpAfterError("(run `fanout run --help` for the options)")
   .addHelpText(
     "after",
     `
 Exit codes:
-  0  everything is delivered, filtered or dead-lettered, and the books close
-  1  an object could not be processed; nothing of it is acknowledged
-  2  wrong use or configuration
-  3  records are pending: run the same command again`,
+    0  everything is settled and the books close
+    1  an object failed, nothing of it is acknowledged
+    2  wrong use or configuration
+    3  records are pending: run the same command again
+  130  interrupted: the first Ctrl-C or SIGTERM ends sending
+       and writes the books, the second one stops at once;
+       run the same command again for the rest`,
   )
   .action(async (address: string, flags: RunFlags) => {
     const seconds = Number(flags.deadline);
-    if (!(seconds > 0)) throw new ConfigError(["--deadline must be a number of seconds above 0"]);
+    if (!(seconds > 0 && seconds <= longestDeadline)) {
+      throw new ConfigError([`--deadline must be a number of seconds above 0, up to ${longestDeadline}`]);
+    }
+    const { env } = process;
+    const sinks = flags.sinks?.split(",");
     process.exitCode = await run({
       address,
-      config: await load(flags),
+      config: await loadConfig(flags.config, sinks === undefined ? { env } : { env, sinks }),
       json: flags.json === true,
       deadlineMs: seconds * 1000,
+      signal: interruption(),
       stdout: process.stdout,
       stderr: process.stderr,
     });
   });
 
-async function load(flags: RunFlags): Promise<FanoutConfig> {
-  const file = flags.config === undefined ? findConfig() : path.resolve(flags.config);
-  if (!existsSync(file)) throw new ConfigError([`there is no configuration file at ${file}`]);
-  const module: unknown = await import(pathToFileURL(file).href);
-  const make =
-    typeof module === "object" && module !== null && "default" in module ? module.default : undefined;
-  if (!isMakeConfig(make)) throw new ConfigError([`${file} must export defineConfig(…) as its default`]);
-  return await resolveConfig(make, {
-    env: process.env,
-    ...(flags.sinks === undefined ? {} : { sinks: flags.sinks.split(",") }),
-  });
-}
+/** One Ctrl-C may come twice: a terminal sends it to npm and to us, and npm passes it on. */
+const samePressMs = 500;
 
-function isMakeConfig(value: unknown): value is MakeConfig {
-  // What it makes is checked by resolveConfig; that it can be called is all that is asked here.
-  return typeof value === "function";
-}
-
-/** The project's own configuration, else the one that ships beside this file: in the repository `.ts`, packed `.js`. */
-function findConfig(): string {
-  const own = ["ts", "mts", "js", "mjs"]
-    .map((ending) => path.resolve(`fanout.config.${ending}`))
-    .find(existsSync);
-  const shipped = fileURLToPath(
-    new URL(`../../config/fanout.config${path.extname(import.meta.url)}`, import.meta.url),
-  );
-  return own ?? shipped;
+/**
+ * Aborts at the first Ctrl-C or SIGTERM, which leaves the time to write the books; the second one ends the process.
+ * A claim of a process that is gone holds up nobody, and what it sent is sent again with the same ids.
+ */
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  let first = 0;
+  const interrupt = () => {
+    if (!controller.signal.aborted) {
+      first = performance.now();
+      controller.abort();
+    } else if (performance.now() - first > samePressMs) process.exit(exitCodes.interrupted);
+  };
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, interrupt);
+  return controller.signal;
 }
 
 try {
@@ -97,3 +115,6 @@ try {
     throw error;
   }
 }
+// A sink that still holds a socket or a timer must not hold the process. What is written goes out first, and when it
+// cannot, that is heard first.
+process.stdout.write("", () => setImmediate(() => process.exit()));

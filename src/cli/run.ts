@@ -1,12 +1,13 @@
 // `fanout run`: delivers the objects of a folder, a file or an S3 prefix, and proves the books.
-import { SingleBar } from "cli-progress";
 import { addReport, emptyRun, emptySink, isBalanced, pendingOf, type RunReport } from "../books/report.ts";
 import type { FanoutConfig } from "../config.ts";
 import type { Logger } from "../log.ts";
-import { openSource, openStore, sourceObjects } from "../store/open.ts";
+import type { ObjectInfo, ObjectStore } from "../store/object-store.ts";
+import { openSource, openStore, type Source, sourceObjects } from "../store/open.ts";
 import { createWorker } from "../worker.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { processOwner } from "./owner.ts";
+import { startProgress } from "./progress.ts";
 import { renderRun } from "./table.ts";
 
 export interface RunCommand {
@@ -16,6 +17,8 @@ export interface RunCommand {
   readonly json: boolean;
   /** How long one object may take. */
   readonly deadlineMs: number;
+  /** Ends the run early: the objects under way as if their deadline had come, the others are not begun. */
+  readonly signal?: AbortSignal;
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
 }
@@ -25,80 +28,117 @@ const objectsAtOnce = 4;
 
 /** @throws {StoreError} when the address or a store cannot be used at all. */
 export async function run(command: RunCommand): Promise<ExitCode> {
-  const { config, stdout, stderr } = command;
+  const { config, stdout, stderr, signal = new AbortController().signal } = command;
   const started = performance.now();
   const source = await openSource(command.address);
   const receipts = openStore(config.receipts);
   const deadLetters = openStore(config.deadLetters);
-  const own = [`${receipts.location}/`, `${deadLetters.location}/`];
-  const keys: string[] = [];
-  for await (const { key } of sourceObjects(source)) {
-    // Our own letters and books are never input, wherever they lie.
-    if (!own.some((location) => `${source.store.location}/${key}`.startsWith(location))) keys.push(key);
-  }
+  const objects = await objectsOf(source, [receipts, deadLetters], signal);
 
-  const bar = stderr.isTTY && !command.json ? progressBar(stderr) : undefined;
-  const problems = new Set<string>();
-  const note = (sentence: string) => {
-    if (bar === undefined && !problems.has(sentence)) stderr.write(`fanout: ${sentence}\n`);
-    problems.add(sentence);
-  };
-  let total: RunReport = emptyRun;
-  let records = 0;
-  let done = 0;
-  let failed = 0;
-  bar?.start(keys.length, 0, { records });
+  const progress = stderr.isTTY ? startProgress(stderr, objects) : undefined;
+  const problems = createProblems(stderr, progress !== undefined);
+  const sourceStore = progress?.watch(source.store) ?? source.store;
   const worker = createWorker({
-    sinks: config.sinks,
-    source: () => source.store,
+    ...config,
+    source: () => sourceStore,
     receipts,
     deadLetters,
-    ...(config.routes === undefined ? {} : { routes: config.routes }),
-    ...(config.limits === undefined ? {} : { limits: config.limits }),
-    ...(config.retry === undefined ? {} : { retry: config.retry }),
-    ...(config.breaker === undefined ? {} : { breaker: config.breaker }),
     owner: processOwner(),
-    log: warnings(note),
-    onRecords(count) {
-      records += count;
-      bar?.update(done, { records });
-    },
+    log: warnings(problems.note),
+    onRecords: (count) => progress?.records(count),
+  });
+  if (objects.length === 0 && !signal.aborted) {
+    const place = `${source.store.location}/${source.prefix}`;
+    problems.note(`no object was found at ${place} (dead letters and receipts are never input)`);
+  }
+  signal.addEventListener("abort", () => {
+    if (progress === undefined) problems.note("ending, as asked; a second signal stops at once");
+    else progress.ending();
   });
 
-  const queue = keys.values();
+  let total: RunReport = emptyRun;
+  let failed = 0;
+  let begun = 0;
+  const queue = objects.values();
   const take = async () => {
-    for (const key of queue) {
+    for (const { key } of queue) {
+      if (signal.aborted) break;
+      begun++;
       try {
-        const report = await worker.process(
-          { bucket: source.store.location, key },
-          { deadline: Date.now() + command.deadlineMs },
-        );
+        const deadline = Date.now() + command.deadlineMs;
+        const report = await worker.process({ bucket: source.store.location, key }, { deadline, signal });
         total = addReport(total, report);
       } catch (error) {
         failed++;
-        note(error instanceof Error ? error.message : `${key} failed`);
+        problems.note(error instanceof Error ? error.message : `${key} failed`);
       }
-      done++;
-      bar?.update(done, { records });
+      progress?.done(key);
     }
   };
   await Promise.all(Array.from({ length: objectsAtOnce }, take));
-  await worker.close();
-  bar?.stop();
-  if (bar !== undefined) for (const problem of problems) stderr.write(`fanout: ${problem}\n`);
+  const interrupted = signal.aborted;
+  progress?.stop();
+  problems.tell();
 
   const seconds = (performance.now() - started) / 1000;
   const sinks = config.sinks.map(({ name }) => name);
   if (command.json) {
     stdout.write(`${JSON.stringify(document(total, sinks, seconds))}\n`);
   } else {
-    const colors = stdout.isTTY === true && stdout.hasColors();
     stdout.write(
-      renderRun({ report: total, sinks, failed, seconds, deadLetters: deadLetters.location, colors }),
+      renderRun({
+        report: total,
+        sinks,
+        failed,
+        left: objects.length - begun,
+        seconds,
+        deadLetters: deadLetters.location,
+        colors: stdout.isTTY === true && stdout.hasColors(),
+        columns: stdout.isTTY ? stdout.columns : Number.POSITIVE_INFINITY,
+      }),
     );
   }
+  // The report is out, and what was delivered is durable: a sink that does not close changes neither.
+  try {
+    await worker.close();
+  } catch (error) {
+    problems.note(`a sink did not close: ${error instanceof Error ? error.message : "it did not say why"}`);
+  }
+  if (interrupted) return exitCodes.interrupted;
   if (failed > 0 || !isBalanced(total)) return exitCodes.failed;
   return pendingOf(total) > 0 || total.unread > 0 ? exitCodes.pending : exitCodes.ok;
+}
+
+/** What there is to deliver. Our own letters and books are never input, wherever they lie. */
+async function objectsOf(
+  source: Source,
+  own: readonly ObjectStore[],
+  signal: AbortSignal,
+): Promise<ObjectInfo[]> {
+  const objects: ObjectInfo[] = [];
+  for await (const object of sourceObjects(source)) {
+    if (signal.aborted) break;
+    const name = `${source.store.location}/${object.key}`;
+    if (!own.some(({ location }) => name.startsWith(`${location}/`))) objects.push(object);
+  }
+  return objects;
+}
+
+/** Sentences for stderr, each one told once: at once, or by `tell` when a bar must not be disturbed. */
+function createProblems(stderr: NodeJS.WriteStream, later: boolean) {
+  const known = new Set<string>();
+  let waiting = later;
+  const write = (sentence: string) => stderr.write(`fanout: ${sentence}\n`);
+  return {
+    note(sentence: string) {
+      if (!waiting && !known.has(sentence)) write(sentence);
+      known.add(sentence);
+    },
+    tell() {
+      if (waiting) for (const sentence of known) write(sentence);
+      waiting = false;
+    },
+  };
 }
 
 /** What `--json` prints. */
@@ -119,19 +159,6 @@ function document(report: RunReport, sinks: readonly string[], seconds: number) 
     // Node gives the peak in KiB (libuv's getrusage).
     peakRssMiB: Math.round(process.resourceUsage().maxRSS / 1024),
   };
-}
-
-function progressBar(stream: NodeJS.WriteStream): SingleBar {
-  return new SingleBar({
-    stream,
-    format: "{bar} {percentage} % · {value}/{total} objects · {records} records · {duration_formatted}",
-    barCompleteChar: "█",
-    barIncompleteChar: "░",
-    hideCursor: true,
-    clearOnComplete: true,
-    // A bar that draws at most ten times a second costs nothing that is measured.
-    fps: 10,
-  });
 }
 
 function warnings(note: (sentence: string) => void): Logger {
