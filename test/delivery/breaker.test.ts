@@ -127,8 +127,7 @@ describe("while it is open", () => {
   test("nobody gets through, and everybody hears why", async () => {
     const world = create();
     await open(world);
-    for (let request = 0; request < 3; request++)
-      expect(await enter(world.breaker)).toBe("the sink is down");
+    for (let request = 0; request < 3; request++) expect(await enter(world.breaker)).toBe("the sink is down");
     await world.clock.advance(29_999);
     expect(await enter(world.breaker)).toBe("the sink is down");
     expect(world.breaker.open?.until).toBe(31_000);
