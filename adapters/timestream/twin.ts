@@ -41,6 +41,8 @@ interface MutableTable extends TwinTable {
   readonly records: Map<string, TwinRecord>;
   /** The type that each measure had first; it keeps it. */
   readonly columns: Map<string, string>;
+  readonly dimensionNames: Set<string>;
+  readonly measureNames: Set<string>;
 }
 
 type Json = { readonly [key: string]: unknown };
@@ -54,6 +56,10 @@ const limits = {
   measureNameBytes: 256,
   valueBytes: 2048,
   recordBytes: 2048,
+  /** Of a table: every dimension, every MeasureName, every measure of a MULTI record that it ever had. */
+  tableDimensions: 128,
+  tableMeasureNames: 8192,
+  tableMeasures: 1024,
   aheadMs: 15 * 60_000,
 };
 const hourMs = 3_600_000;
@@ -115,6 +121,8 @@ export function createTimestreamTwin(options: TimestreamTwinOptions = {}): Times
       magneticStoreWrites: magnetic["EnableMagneticStoreWrites"] === true,
       records: new Map(),
       columns: new Map(),
+      dimensionNames: new Set(),
+      measureNames: new Set(),
     });
     return {
       Table: { DatabaseName: input["DatabaseName"], TableName: input["TableName"], TableStatus: "ACTIVE" },
@@ -161,6 +169,8 @@ export function createTimestreamTwin(options: TimestreamTwinOptions = {}): Times
       }
       table.records.set(key, record);
       for (const [name, { type }] of record.measures) table.columns.set(name, type);
+      for (const name of record.dimensions.keys()) table.dimensionNames.add(name);
+      table.measureNames.add(record.measureName);
       const id = record.dimensions.get("event_id");
       if (existing === undefined && id !== undefined) stored.set(id, (stored.get(id) ?? 0) + 1);
     }
@@ -268,6 +278,13 @@ function faultOf(record: TwinRecord, table: MutableTable, now: number): Json | u
   if (dimensions.size > limits.dimensions || measures.size > limits.measures) {
     return { Reason: "The number of dimensions or measures exceeds the limit." };
   }
+  if (
+    countWith(table.dimensionNames, dimensions.keys()) > limits.tableDimensions ||
+    countWith(table.measureNames, [measureName]) > limits.tableMeasureNames ||
+    countWith(table.columns, measures.keys()) > limits.tableMeasures
+  ) {
+    return { Reason: "The number of dimensions or measures exceeds the limit of the table." };
+  }
   let size = 8 + bytes(measureName);
   let longestDimension = 0;
   let longestMeasure = bytes(measureName);
@@ -291,6 +308,16 @@ function faultOf(record: TwinRecord, table: MutableTable, now: number): Json | u
     return { Reason: "The size of the record exceeds the limit." };
   }
   return undefined;
+}
+
+/** How many names there would be with these. */
+function countWith(
+  known: { readonly size: number; has(name: string): boolean },
+  names: Iterable<string>,
+): number {
+  let count = known.size;
+  for (const name of names) if (!known.has(name)) count += 1;
+  return count;
 }
 
 /** Why this record does not replace the one with its key. */

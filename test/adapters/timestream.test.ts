@@ -223,7 +223,7 @@ describe("mapping", () => {
     const { clock, go } = world();
     const sink = sinkWith();
     const events = [
-      event({ id: "dimensions", metadata: many(127) }),
+      event({ id: "dimensions", tenant: "a-table-of-its-own", metadata: many(127) }),
       event({ id: "measures", data: many(256) }),
       event({ id: "names", metadata: { ["d".repeat(60)]: 1 }, data: { ["m".repeat(256)]: 1 } }),
       // 8 for the time, 6 for the name, 8 + 4 for the id, 1 for the measure's name, and the value.
