@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Ajv } from "ajv";
+import fc from "fast-check";
 import mixpanel from "mixpanel";
 import { HttpResponse, http as intercept } from "msw";
 import { setupServer } from "msw/node";
@@ -9,6 +10,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { parse } from "yaml";
 import { type MixpanelEvent, mixpanelSink } from "../../adapters/mixpanel/index.ts";
 import { createHttp, type Item, type MetricEvent, systemClock } from "../../src/index.ts";
+import { hostileEvent } from "../support/hostile.ts";
 
 const serviceAccount = { username: "robot.1", secret: "s3cret", projectId: "42" };
 
@@ -129,15 +131,38 @@ function firstTime(chunk: Seen): number {
 /** A folder with `mixpanel-ingestion.2023-09.openapi.yaml`, Mixpanel's OpenAPI description, which is not ours to copy. */
 const { API_DESCRIPTIONS: descriptions } = process.env;
 
+/** Mixpanel's description of `/import`, and what its schema says of a body. */
+async function description() {
+  const file = join(descriptions ?? "", "mixpanel-ingestion.2023-09.openapi.yaml");
+  const { post } = parse(await readFile(file, "utf8")).paths["/import"];
+  // `title` and `description` of OpenAPI 3.0 are JSON Schema's own; nothing else than its keywords is used here.
+  const validate = new Ajv({ strict: false, allErrors: true }).compile(
+    post.requestBody.content["application/json"].schema,
+  );
+  return { post, validate };
+}
+
+test.skipIf(descriptions === undefined)(
+  "whatever a record holds, what the sink takes is valid by Mixpanel's OpenAPI description (skipped without API_DESCRIPTIONS)",
+  async () => {
+    const { validate } = await description();
+    const sink = mixpanelSink({ serviceAccount });
+    fc.assert(
+      fc.property(hostileEvent, (event) => {
+        const encoded = sink.encode(event);
+        if (!("payload" in encoded)) return;
+        const body: unknown = JSON.parse(JSON.stringify([encoded.payload]));
+        expect(validate(body), JSON.stringify(validate.errors)).toBe(true);
+      }),
+      { numRuns: 500 },
+    );
+  },
+);
+
 test.skipIf(descriptions === undefined)(
   "the body is valid by Mixpanel's OpenAPI description (skipped unless API_DESCRIPTIONS names its folder)",
   async () => {
-    const file = join(descriptions ?? "", "mixpanel-ingestion.2023-09.openapi.yaml");
-    const { post } = parse(await readFile(file, "utf8")).paths["/import"];
-    // `title` and `description` of OpenAPI 3.0 are JSON Schema's own; nothing else than its keywords is used here.
-    const validate = new Ajv({ strict: false, allErrors: true }).compile(
-      post.requestBody.content["application/json"].schema,
-    );
+    const { post, validate } = await description();
     const { url, body } = await ours();
     expect(validate(JSON.parse(body)), JSON.stringify(validate.errors)).toBe(true);
     // The validator is not asleep: what the description forbids, it finds.

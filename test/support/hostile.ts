@@ -71,9 +71,9 @@ const leaf = fc.oneof(
 export const hostileValue: fc.Arbitrary<JsonValue> = fc.letrec<{ value: JsonValue }>((tie) => ({
   value: fc.oneof(
     { maxDepth: 5, depthSize: "medium" },
-    leaf,
-    fc.array(tie("value"), { maxLength: 4 }),
-    objectOf(tie("value"), 4),
+    { weight: 8, arbitrary: leaf },
+    { weight: 1, arbitrary: fc.array(tie("value"), { maxLength: 3 }) },
+    { weight: 1, arbitrary: objectOf(tie("value"), 3) },
   ),
 })).value;
 
@@ -87,9 +87,9 @@ export const hostileEvent: fc.Arbitrary<MetricEvent> = fc
   .record({
     id: text.map((id) => id || "e"),
     metricName: fc.oneof(fc.constantFrom("m", "upload_completed", "hs", "tenant", "fanout"), name),
-    tenantId: fc.oneof(fc.constantFrom("acme", "Acme", "null"), text, fc.uuid()),
+    tenantId: fc.oneof(fc.constantFrom("acme", "Acme", "null"), harmlessText, text, fc.uuid()),
     time: fc.oneof(
-      { weight: 3, arbitrary: fc.integer({ min: Date.UTC(2020, 0), max: Date.UTC(2030, 0) }) },
+      { weight: 6, arbitrary: fc.integer({ min: Date.UTC(2020, 0), max: Date.UTC(2030, 0) }) },
       { weight: 1, arbitrary: fc.integer({ min: -1e14, max: 1e14 }) },
     ),
     metadata: fc.oneof(objectOf(hostileValue, 3), objectOf(hostileValue, 10)),
