@@ -54,9 +54,8 @@ const shortestSecret = 4;
 
 /** What was thrown, in one line. Its author may have put what the environment says into it: secrets are taken out. */
 function causeOf(error: unknown, env: ConfigRequest["env"]): string {
-  const [first = ""] = String(error)
-    .replace(/^Error: /, "")
-    .split("\n");
+  const told = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const [first = ""] = told.replace(/^Error: /, "").split("\n");
   return Object.entries(env)
     .flatMap(([name, value = ""]) => (secretName.test(name) && value.length >= shortestSecret ? [value] : []))
     .reduce((text, secret) => text.replaceAll(secret, "…"), first);
