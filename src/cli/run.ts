@@ -1,9 +1,9 @@
 // `fanout run`: delivers the objects of a folder, a file or an S3 prefix, and proves the books.
 import { addReport, emptyRun, emptySink, isBalanced, pendingOf, type RunReport } from "../books/report.ts";
-import type { FanoutConfig } from "../config.ts";
+import { ConfigError, type FanoutConfig } from "../config.ts";
 import type { Logger } from "../log.ts";
-import type { ObjectInfo, ObjectStore } from "../store/object-store.ts";
-import { openSource, openStore, type Source, sourceObjects } from "../store/open.ts";
+import type { ObjectInfo } from "../store/object-store.ts";
+import { openSource, openStore, sourceObjects } from "../store/open.ts";
 import { createWorker } from "../worker.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { processOwner } from "./owner.ts";
@@ -26,14 +26,31 @@ export interface RunCommand {
 /** Objects under way at once: enough to hide the round trips of their books, few enough to bound memory. */
 const objectsAtOnce = 4;
 
-/** @throws {StoreError} when the address or a store cannot be used at all. */
+/**
+ * @throws {StoreError} when the address or a store cannot be used at all.
+ * @throws {ConfigError} when the receipts or the dead letters lie around the address.
+ */
 export async function run(command: RunCommand): Promise<ExitCode> {
   const { config, stdout, stderr, signal = new AbortController().signal } = command;
   const started = performance.now();
   const source = await openSource(command.address);
   const receipts = openStore(config.receipts);
   const deadLetters = openStore(config.deadLetters);
-  const objects = await objectsOf(source, [receipts, deadLetters], signal);
+  const own = [receipts, deadLetters].map(({ location }) => `${location}/`);
+  const place = `${source.store.location}/${source.prefix}`;
+  // Our own letters and books are never input, wherever they lie.
+  const around = own.find((location) => place.startsWith(location));
+  if (around !== undefined) {
+    throw new ConfigError([
+      `${place} is below ${around}, where receipts or dead letters are, so it is no input`,
+    ]);
+  }
+  const objects: ObjectInfo[] = [];
+  for await (const object of sourceObjects(source)) {
+    if (signal.aborted) break;
+    const name = `${source.store.location}/${object.key}`;
+    if (!own.some((location) => name.startsWith(location))) objects.push(object);
+  }
 
   const progress = stderr.isTTY ? startProgress(stderr, objects) : undefined;
   const problems = createProblems(stderr, progress !== undefined);
@@ -48,7 +65,6 @@ export async function run(command: RunCommand): Promise<ExitCode> {
     onRecords: (count) => progress?.records(count),
   });
   if (objects.length === 0 && !signal.aborted) {
-    const place = `${source.store.location}/${source.prefix}`;
     problems.note(`no object was found at ${place} (dead letters and receipts are never input)`);
   }
   signal.addEventListener("abort", () => {
@@ -107,21 +123,6 @@ export async function run(command: RunCommand): Promise<ExitCode> {
   if (interrupted) return exitCodes.interrupted;
   if (failed > 0 || !isBalanced(total)) return exitCodes.failed;
   return pendingOf(total) > 0 || total.unread > 0 ? exitCodes.pending : exitCodes.ok;
-}
-
-/** What there is to deliver. Our own letters and books are never input, wherever they lie. */
-async function objectsOf(
-  source: Source,
-  own: readonly ObjectStore[],
-  signal: AbortSignal,
-): Promise<ObjectInfo[]> {
-  const objects: ObjectInfo[] = [];
-  for await (const object of sourceObjects(source)) {
-    if (signal.aborted) break;
-    const name = `${source.store.location}/${object.key}`;
-    if (!own.some(({ location }) => name.startsWith(`${location}/`))) objects.push(object);
-  }
-  return objects;
 }
 
 /** Sentences for stderr, each one told once: at once, or by `tell` when a bar must not be disturbed. */

@@ -257,6 +257,16 @@ describe("wrong use", () => {
     expect(stdout).toBe("");
   });
 
+  test("books around the input, which would hide all of it: exit 2 and one sentence", patience, async () => {
+    for (const places of [{ RECEIPTS: "." }, { DEAD_LETTERS: "bucket" }]) {
+      const { code, stdout, stderr } = await fanout(["run", "bucket/Data"], env(places), cwd);
+      expect(stderr).toMatch(
+        /^fanout: file:\S+\/bucket\/Data\/ is below file:\S+, where receipts or dead letters/,
+      );
+      expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    }
+  });
+
   test("missing secrets: exit 2 and one sentence each that names the variable", patience, async () => {
     const { code, stderr } = await fanout(["run", "bucket"], { SINKS: "segment,mixpanel" }, cwd);
     expect(code).toBe(2);
