@@ -3,7 +3,7 @@ import { Readable } from "node:stream";
 import type { S3Client } from "@aws-sdk/client-s3";
 import { type Clock, systemClock } from "../delivery/clock.ts";
 import { type ObjectInfo, type ObjectStore, readAll, StoreError } from "./object-store.ts";
-import { attemptsOf, s3Error, statusOf } from "./s3-error.ts";
+import { attemptsOf, type Doing, fieldsOf, overwritten, s3Error, statusOf } from "./s3-error.ts";
 
 export interface S3Options {
   /** The bucket's name, nothing else: keys are full keys. */
@@ -14,7 +14,7 @@ export interface S3Options {
    * endpoint outside of amazonaws.com is addressed by path. Its retries are the SDK's.
    */
   readonly client?: S3Client;
-  /** Waits between the tries of a conditional write that met another one. Default the system's. */
+  /** Waits before a broken read is resumed, and a conditional write that met another one is sent again. Default the system's. */
   readonly clock?: Clock;
 }
 
@@ -24,8 +24,17 @@ const maxAttempts = 4;
 
 /** The SDK's own default is to wait for ever. An S3 that does not even take the connection is worth a retry. */
 const connectionTimeout = 5_000;
-/** A socket on which nothing moves. A reader whose lanes are full lets a body rest too, but not for this long. */
+/**
+ * A socket on which nothing moves. So long also a connection may seem alive that died while a Lambda function was
+ * frozen: mostly S3 resets it at the first request, and the SDK sends that again.
+ *
+ * A reader whose lanes are full lets a body rest, too: what it has not taken by then is read again from there.
+ */
 const socketTimeout = 60_000;
+
+/** How often in a row a read is resumed that brings nothing. One that brings something may be resumed for ever. */
+const fruitlessResumes = 3;
+const resumePauseMs = 100;
 
 /** A conditional write that meets another one is answered 409 and wants to be sent again.
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html */
@@ -38,8 +47,15 @@ const conflictPauseMs = 25;
  * A listing of S3 knows ETags only. In a bucket with versioning, `look` names the same object by its version id:
  * whoever needs one name for an object takes it from `look`. `read` and `look` understand both.
  *
+ * A `read` whose connection breaks, or on which nothing moves any more, goes on where it was: by range, and of the
+ * same content or not at all. That costs it S3's checksum, which is of the whole object.
+ *
  * `putIfAbsent` is exact as long as S3 answers. After a try without an answer the key is read back, and bytes
  * equal to ours count as written by us: so two writers must never offer the same bytes for one key.
+ *
+ * What S3 answers is not taken on trust: stand-ins and proxies leave conditions and ranges unheeded.
+ *
+ * Directory buckets (S3 Express One Zone) are not supported: their listings have no order, their ETags another form.
  */
 export function s3Store(options: S3Options): ObjectStore {
   const { bucket, clock = systemClock } = options;
@@ -54,12 +70,80 @@ export function s3Store(options: S3Options): ObjectStore {
     opening ??= open();
     return opening;
   };
-  const failed = (doing: string, key: string, error: unknown, signal?: AbortSignal) =>
-    s3Error(`${doing} ${location}/${key}`, error, signal);
+  const failed = (doing: Doing, key: string, error: unknown, signal?: AbortSignal) =>
+    s3Error(doing, `${location}/${key}`, error, signal);
+  const unlikely = (doing: Doing, key: string, why: string) =>
+    new StoreError("TRANSIENT", `${doing} ${location}/${key} failed: the answer is none of S3's: ${why}`);
 
   async function write(key: string, bytes: Uint8Array, condition: { IfNoneMatch?: "*" }) {
     const { sdk, client } = await connect();
-    await client.send(new sdk.PutObjectCommand({ Bucket: bucket, Key: key, Body: bytes, ...condition }));
+    const command = new sdk.PutObjectCommand({ Bucket: bucket, Key: key, Body: bytes, ...condition });
+    const { ETag } = await client.send(command);
+    if (ETag === undefined) throw unlikely("writing", key, "it names no ETag");
+  }
+
+  /** @throws {StoreError} `CHANGED` when an answer is about another version than the one asked for. */
+  function prove(doing: Doing, key: string, version: string | undefined, reply: Identity): void {
+    if (reply.ETag === undefined) throw unlikely(doing, key, "it names no ETag");
+    if (version === undefined) return;
+    const same = etag.test(version) ? bare(reply.ETag) === version : reply.VersionId === version;
+    if (!same) throw new StoreError("CHANGED", `${doing} ${location}/${key} failed: ${overwritten}`);
+  }
+
+  /** One answer to GET; undefined when the object has no byte at `start`. */
+  async function openPart(key: string, wanted: PartRequest): Promise<Part | undefined> {
+    const { version, start, end, signal } = wanted;
+    const range = `bytes=${start}-${end === undefined ? "" : end - 1}`;
+    try {
+      const { sdk, client } = await connect();
+      const command = new sdk.GetObjectCommand({
+        Bucket: bucket,
+        Key: key,
+        ...only(version),
+        ...(range !== "bytes=0-" && { Range: range }),
+      });
+      const reply = await client.send(command, aborting(signal));
+      const { Body: body } = reply;
+      if (!(body instanceof Readable)) throw new TypeError("the client's body is not a Node stream");
+      try {
+        prove("reading", key, version, reply);
+        const until =
+          command.input.Range === undefined ? reply.ContentLength : endOf(wanted, reply.ContentRange);
+        if (until === null) throw unlikely("reading", key, "it is not the range that was asked for");
+        return { body, end: until, version: named(reply.VersionId, reply.ETag) };
+      } catch (error) {
+        body.destroy();
+        throw error;
+      }
+    } catch (error) {
+      if (statusOf(error) === 416) return undefined;
+      throw failed("reading", key, error, signal);
+    }
+  }
+
+  /**
+   * Why S3 does not show an object. An answer to HEAD has no body that could tell, but a GET is refused alike.
+   */
+  async function reasonOf(
+    error: unknown,
+    key: string,
+    version: string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
+    const { sdk, client } = await connect();
+    const command = new sdk.GetObjectCommand({
+      Bucket: bucket,
+      Key: key,
+      ...only(version),
+      Range: "bytes=0-0",
+    });
+    try {
+      const { Body: body } = await client.send(command, aborting(signal));
+      if (body instanceof Readable) body.destroy();
+      return error;
+    } catch (reason) {
+      return statusOf(reason) === statusOf(error) ? reason : error;
+    }
   }
 
   const store: ObjectStore = {
@@ -79,6 +163,7 @@ export function s3Store(options: S3Options): ObjectStore {
           { step: "deserialize", name: "readDate" },
         );
         const reply = await client.send(command, aborting(signal));
+        prove("looking at", key, version, reply);
         const now = date === undefined ? Number.NaN : Date.parse(date);
         return {
           key,
@@ -89,33 +174,41 @@ export function s3Store(options: S3Options): ObjectStore {
           now: Number.isNaN(now) ? clock.now() : now,
         };
       } catch (error) {
-        // A bare 404 is all that HEAD says, of a missing object, version or bucket.
-        if (statusOf(error) === 404) return undefined;
-        throw failed("looking at", key, error, signal);
+        const status = statusOf(error);
+        // A bare 404 is all that HEAD says, of a missing object, version or bucket, and 405 of a delete marker.
+        if (status === 404 || status === 405) return undefined;
+        const isMute = status !== undefined && status < 500 && status !== 412 && status !== 429;
+        const reason = isMute ? await reasonOf(error, key, version, signal) : error;
+        throw failed("looking at", key, reason, signal);
       }
     },
 
     async *read(key, { version, start = 0, end, signal } = {}) {
       if (end !== undefined && end <= start) return;
-      const range =
-        start === 0 && end === undefined ? undefined : `bytes=${start}-${end === undefined ? "" : end - 1}`;
-      try {
-        const { sdk, client } = await connect();
-        const reply = await client.send(
-          new sdk.GetObjectCommand({
-            Bucket: bucket,
-            Key: key,
-            ...only(version),
-            ...(range && { Range: range }),
-          }),
-          aborting(signal),
-        );
-        if (!(reply.Body instanceof Readable)) throw new TypeError("the client's body is not a Node stream");
-        for await (const chunk of reply.Body) yield chunk;
-      } catch (error) {
-        // A range that starts behind the end holds no bytes.
-        if (statusOf(error) === 416) return;
-        throw failed("reading", key, error, signal);
+      let at = start;
+      let content = version;
+      for (let fruitless = 0; ; fruitless++) {
+        const part = await openPart(key, { version: content, start: at, end, signal });
+        if (part === undefined && at === start) return;
+        if (part === undefined)
+          throw new StoreError("CHANGED", `reading ${location}/${key} failed: ${overwritten}`);
+        content ??= part.version;
+        let broken: unknown = new Error("Premature close");
+        try {
+          for await (const chunk of part.body) {
+            at += chunk.byteLength;
+            fruitless = 0;
+            yield chunk;
+          }
+          if (part.end === undefined || at === part.end) return;
+        } catch (error) {
+          broken = error;
+        }
+        const failure = failed("reading", key, broken, signal);
+        // What breaks behind the last byte is its checksum's mismatch.
+        const isOver = at >= (part.end ?? Number.POSITIVE_INFINITY) || signal?.aborted === true;
+        if (isOver || failure.code !== "TRANSIENT" || fruitless === fruitlessResumes) throw failure;
+        await clock.sleep(resumePauseMs * 2 ** fruitless, signal);
       }
     },
 
@@ -128,20 +221,21 @@ export function s3Store(options: S3Options): ObjectStore {
     },
 
     async putIfAbsent(key, bytes) {
+      let unanswered = false;
       for (let attempt = 1; ; attempt++) {
         try {
           await write(key, bytes, { IfNoneMatch: "*" });
           return true;
         } catch (error) {
           const status = statusOf(error);
+          unanswered ||= attemptsOf(error) > 1;
           if (status === 409 && attempt < conflictAttempts) {
             await clock.sleep(conflictPauseMs * 2 ** (attempt - 1));
             continue;
           }
-          if (status === 412 && attemptsOf(error) === 1) return false;
+          if (status === 412 && !unanswered) return false;
           const failure = failed("writing", key, error);
-          const unknown = status !== 409 && failure.code === "TRANSIENT";
-          if (status !== 412 && !unknown) throw failure;
+          if (status !== 412 && failure.code !== "TRANSIENT") throw failure;
           // A try before this one may have been stored although its answer was lost.
           const held = await readIfThere(store, key);
           if (held !== undefined) return held.equals(bytes);
@@ -164,6 +258,9 @@ export function s3Store(options: S3Options): ObjectStore {
       let token: string | undefined;
       do {
         const page = await listPage(prefix, token);
+        // An empty answer would be taken for an empty bucket.
+        if (page.IsTruncated === undefined)
+          throw unlikely("listing", prefix, "it does not say whether it is whole");
         for (const object of page.Contents ?? []) {
           if (object.Key === undefined) continue;
           yield {
@@ -219,6 +316,33 @@ function isStandIn(endpoint: string | undefined): boolean {
   return endpoint !== undefined && !/(^|\.)amazonaws\.com(\.cn)?$/.test(new URL(endpoint).hostname);
 }
 
+/** What an answer says of the object that it is about. */
+interface Identity {
+  readonly ETag?: string | undefined;
+  readonly VersionId?: string | undefined;
+}
+
+interface PartRequest {
+  readonly version: string | undefined;
+  readonly start: number;
+  readonly end: number | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+interface Part {
+  readonly body: Readable;
+  /** The byte after the last one of the body, as a place in the object; undefined when the answer does not say. */
+  readonly end: number | undefined;
+  readonly version: string;
+}
+
+/** Where a range ends by its answer's `Content-Range`; null when that is not the range that was asked for. */
+function endOf({ start, end }: PartRequest, contentRange: string | undefined): number | null {
+  const [, first, last, size] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(contentRange ?? "") ?? [];
+  const until = Math.min(Number(size), end ?? Number.POSITIVE_INFINITY);
+  return Number(first) === start && Number(last) + 1 === until ? until : null;
+}
+
 /** An ETag of S3 is 32 hex digits, with `-parts` behind them after a multipart upload. Version ids have no such form. */
 const etag = /^[0-9a-f]{32}(-\d+)?$/;
 
@@ -229,7 +353,11 @@ function only(version: string | undefined): { IfMatch?: string; VersionId?: stri
 
 /** Objects from before a bucket's versioning, or from while it was suspended, share the version id "null". */
 function named(versionId: string | undefined, quotedEtag: string | undefined): string {
-  return versionId !== undefined && versionId !== "null" ? versionId : (quotedEtag ?? "").replaceAll('"', "");
+  return versionId !== undefined && versionId !== "null" ? versionId : bare(quotedEtag ?? "");
+}
+
+function bare(quotedEtag: string): string {
+  return quotedEtag.replaceAll('"', "");
 }
 
 function fromListing(key: string): string {
@@ -250,10 +378,6 @@ async function readIfThere(store: ObjectStore, key: string): Promise<Buffer | un
 }
 
 function header(response: unknown, name: string): string | undefined {
-  if (typeof response !== "object" || response === null || !("headers" in response)) return undefined;
-  const { headers } = response;
-  if (typeof headers !== "object" || headers === null) return undefined;
-  // As above: names are strings, values unknown.
-  const value = (headers as Record<string, unknown>)[name];
+  const value = fieldsOf(response, "headers")?.[name];
   return typeof value === "string" ? value : undefined;
 }

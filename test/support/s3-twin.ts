@@ -1,8 +1,10 @@
 // S3 as its documentation describes it, as far as the project uses it. What it does not do, it refuses.
 import { createHash } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { type Clock, systemClock } from "../../src/delivery/clock.ts";
-import type { TwinHandler } from "../../src/testing/twin.ts";
+import type { Fault } from "../../src/testing/faults.ts";
+import { resetConnection, type TwinHandler } from "../../src/testing/twin.ts";
 
 export interface S3TwinOptions {
   /** Where `Date` and `Last-Modified` come from; S3 tells both in whole seconds. Default the system's. */
@@ -21,6 +23,8 @@ export interface S3Twin {
   /** Writes as a client would; returns the object's version as an `ObjectStore` names it. */
   put(bucket: string, key: string, content: string | Uint8Array): string;
   get(bucket: string, key: string): Buffer | undefined;
+  /** Deletes as a client would: one version, or the object, which leaves a marker where there are versions. */
+  remove(bucket: string, key: string, version?: string): void;
   /** Keys in order of their bytes. */
   keys(bucket: string, prefix?: string): string[];
   /** The next `times` conditional writes are answered 409 ConditionalRequestConflict, and nothing is stored. */
@@ -238,7 +242,7 @@ export function createS3Twin(options: S3TwinOptions = {}): S3Twin {
   return {
     async handle(request) {
       const { status, headers, body } = await answer(request).catch((error: unknown): Answer => {
-        if (error instanceof Refusal) return s3Refusal(error.status, error.code, error.message);
+        if (error instanceof Refusal) return refusal(error.status, error.code, error.message);
         throw error;
       });
       // A Response's body must lie in a plain ArrayBuffer, which a copy does. HEAD and 204 have none.
@@ -260,6 +264,9 @@ export function createS3Twin(options: S3TwinOptions = {}): S3Twin {
       return stored.versionId ?? stored.etag;
     },
     get: (name, key) => latest(bucketNamed(name), key)?.bytes,
+    remove(name, key, version) {
+      remove(bucketNamed(name), key, version ?? null);
+    },
     keys: (name, prefix = "") => keysOf(bucketNamed(name), prefix),
     conflict(times) {
       conflicts += times;
@@ -267,10 +274,33 @@ export function createS3Twin(options: S3TwinOptions = {}): S3Twin {
   };
 }
 
-/** An error as S3 sends it, for faults that a test puts in front of the twin. */
-export function s3Fault(status: number, code: string, message = "an injected fault"): Response {
-  const { headers, body } = s3Refusal(status, code, message);
-  return new Response(body === undefined ? null : new Uint8Array(body), { status, headers: headers ?? {} });
+/** A refusal as S3 words it, for the fault injector. */
+export function s3Refusal(
+  status: number,
+  code: string,
+  headers: Readonly<Record<string, string>> = {},
+): Extract<Fault, { kind: "status" }> {
+  const { headers: own, body } = refusal(status, code, "a-message-from-the-service");
+  return { kind: "status", status, headers: { ...own, ...headers }, body: String(body) };
+}
+
+/** An answer whose body ends after so many bytes, at least one, of what its head promises: cut off, or never going on. */
+export async function breakBody(response: Response, after: number, then: "cut" | "hang"): Promise<Response> {
+  const bytes = new Uint8Array(await response.arrayBuffer()).subarray(0, Math.max(1, after));
+  let isSent = false;
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      if (!isSent) controller.enqueue(bytes);
+      else if (then === "hang") await new Promise<never>(() => {});
+      else {
+        // A connection that is destroyed takes with it what it has not sent yet.
+        await setImmediate();
+        controller.error(resetConnection());
+      }
+      isSent = true;
+    },
+  });
+  return new Response(body, response);
 }
 
 interface Answer {
@@ -305,7 +335,7 @@ function allowOnly(query: URLSearchParams, names: readonly string[]): void {
   for (const name of query.keys()) if (!names.includes(name)) throw notImplemented(`the parameter ${name}`);
 }
 
-function s3Refusal(status: number, code: string, message: string): Answer {
+function refusal(status: number, code: string, message: string): Answer {
   return xml(status, [
     `<Error><Code>${xmlEscaped(code)}</Code><Message>${xmlEscaped(message)}</Message></Error>`,
   ]);
