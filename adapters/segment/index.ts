@@ -2,7 +2,7 @@
 import { Analytics, type GroupParams, type TrackParams } from "@segment/analytics-node";
 import { type JsonObject, type MetricEvent, type Sink, stableUuid } from "../../src/index.ts";
 import { sendable } from "./fields.ts";
-import { type Rejection, refusals, reject } from "./refusals.ts";
+import { refusals, reject } from "./refusals.ts";
 import { connect, type SegmentOptions, type SegmentParams } from "./send.ts";
 
 export type { SegmentOptions } from "./send.ts";
@@ -43,7 +43,12 @@ export function segmentSink(options: SegmentTrackOptions): Sink<TrackParams> {
       }
       const { user_id: given } = event.metadata;
       const userId = typeof given === "string" && given !== "" ? given : undefined;
-      const sent = faultOfIds(event, name, userId) ?? sendable({ ...properties(event) });
+      // As U+FFFD, two of them could be one. Of the event's own ids and names the core has seen to it.
+      if (!name.isWellFormed()) return reject("NOT_UNICODE", "the event's name is not well-formed Unicode");
+      if (userId?.isWellFormed() === false) {
+        return reject("NOT_UNICODE", "metadata.user_id is not well-formed Unicode");
+      }
+      const sent = sendable({ ...properties(event) });
       if ("rejected" in sent) return sent;
       const payload: TrackParams = {
         ...common(event, "track"),
@@ -69,7 +74,7 @@ export function segmentGroupsSink(options: SegmentGroupsOptions): Sink<GroupPara
       const traits = { ...toTraits(event) };
       // An event that knows nothing of its tenant must not supersede an older one that does.
       if (Object.keys(traits).length === 0) return { filtered: "the event carries no traits of its tenant" };
-      const sent = faultOfIds(event) ?? sendable(traits);
+      const sent = sendable(traits);
       if ("rejected" in sent) return sent;
       const who = { groupId: event.tenantId, anonymousId: tenantAsUser(event) };
       const payload: GroupParams = { ...common(event, "group"), ...who, traits: sent.fields };
@@ -96,18 +101,6 @@ function pick(from: JsonObject, names: Readonly<Record<string, string>>): JsonOb
     return value === undefined || value === null || value === "" ? [] : [[as, value] as const];
   });
   return Object.fromEntries(known);
-}
-
-/** The ids become hashes, and a hash sees only U+FFFD for whatever half of a pair: two events would have one id. */
-function faultOfIds(
-  { id, tenantId, metricName }: MetricEvent,
-  name = "",
-  userId = "",
-): Rejection | undefined {
-  const texts = { "the event's id": id, "metadata.tenant_id": tenantId, metric_name: metricName };
-  const all = Object.entries({ ...texts, "the event's name": name, "metadata.user_id": userId });
-  const broken = all.find(([, text]) => !text.isWellFormed());
-  return broken && reject("NOT_UNICODE", `${broken[0]} is not well-formed Unicode`);
 }
 
 /** Segment does not scope a messageId to a source: it must be unique in the world, and shorter than 100 characters. */

@@ -71,10 +71,10 @@ export function toRecord(
     size += eventId.length + Buffer.byteLength(event.id);
     names.add(eventId);
     Dimensions.push({ Name: eventId, Value: event.id });
-  } else if (event.metadata[eventId] !== event.id || !event.id.isWellFormed()) {
+  } else if (event.metadata[eventId] !== event.id) {
     return reject(
       "EVENT_ID_NOT_TEXT",
-      "metadata.event_id must be text: it is the id that keeps events apart",
+      "metadata.event_id must be usable text: it is the id that keeps events apart",
     );
   }
 
@@ -202,11 +202,11 @@ function faultOfValue(where: string, name: string, value: JsonValue): Rejection 
   if (!allFinite(value)) {
     return reject(
       "NUMBER_NOT_FINITE",
-      `${where}'s ${quote(name)} holds a number larger than a double can be`,
+      `the field ${quote(name)} of ${where} holds a number larger than a double can be`,
     );
   }
   return Buffer.byteLength(toText(value)) > maxValueBytes
-    ? reject("VALUE_TOO_LONG", `${where}'s ${quote(name)} has more than ${maxValueBytes} bytes`)
+    ? reject("VALUE_TOO_LONG", `the field ${quote(name)} of ${where} has more than ${maxValueBytes} bytes`)
     : undefined;
 }
 

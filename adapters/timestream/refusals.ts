@@ -22,7 +22,7 @@ export const refusals = {
   },
   NAME_RESERVED: {
     meaning:
-      "A name is one that Timestream keeps: time, or one that begins with ts_, measure_name or measure_value.",
+      "A name is time, or begins with ts_, measure_name or measure_value, which Timestream keeps for itself.",
     action: rename,
   },
   NAME_TAKEN: {
@@ -30,7 +30,8 @@ export const refusals = {
     action: rename,
   },
   EVENT_ID_NOT_TEXT: {
-    meaning: "metadata.event_id is no text, or no well-formed Unicode, and so no id that keeps events apart.",
+    meaning:
+      "metadata.event_id is no text, blank, or holds half of a surrogate pair: no id that keeps events apart.",
     action: "Write event_id as text where the record is made; a UUID will do.",
   },
   VALUE_TOO_LONG: {
