@@ -5,17 +5,14 @@ import {
   ServerConfiguration,
   wrapHttpLibrary,
 } from "@hubspot/api-client/lib/codegen/crm/companies/index.js";
-import {
-  type JsonValue,
-  type Limits,
-  type MetricEvent,
-  type Outcome,
-  type Sink,
-  stableUuid,
-} from "../../src/index.ts";
+import type { Limits, Outcome, Sink, Verdict } from "../../src/index.ts";
+import { companyEncode, type HubspotCompanyInput } from "./company-mapping.ts";
 import { readLook, readWrite } from "./company-replies.ts";
-import { collectProperties, isName, type Properties, type PropertyRules, toName } from "./property.ts";
+import { isName } from "./property.ts";
+import { type Code, companiesRefusals } from "./refusals.ts";
 import { checkConnection, type HubspotConnection, type Transport, throughSdk } from "./request.ts";
+
+export type { HubspotCompanyInput };
 
 /** Every property must exist at HubSpot, the ids' one as a unique-value property. */
 export interface HubspotCompaniesOptions extends HubspotConnection {
@@ -23,8 +20,9 @@ export interface HubspotCompaniesOptions extends HubspotConnection {
   readonly idProperty?: string;
   /**
    * Metric name → company property → field of data; other metrics are filtered. Default: every metric, and every
-   * field of text, number or boolean as `{metric}_{field}`; lists and objects stay out. Values are written as they
-   * are, never added up; null and empty text do not clear a property.
+   * field of text, number or boolean as `{metric}_{field}`; lists and objects stay out, and a name that would be the
+   * id's, or begins with `hs_`, `hubspot_` or `fanout_`, rejects the record. Values are written as they are, never
+   * added up or cut; null and empty text do not clear a property.
    */
   readonly properties?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /**
@@ -39,20 +37,6 @@ export interface HubspotCompaniesOptions extends HubspotConnection {
    */
   readonly createUnknown?: boolean;
 }
-
-/** One input of `batch/upsert`. */
-export interface HubspotCompanyInput {
-  readonly id: string;
-  readonly idProperty: string;
-  readonly objectWriteTraceId: string;
-  readonly properties: Properties;
-}
-
-/**
- * Text values: https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide (65,536 characters);
- * names: https://knowledge.hubspot.com/properties/create-and-edit-properties (100).
- */
-const rules: PropertyRules = { nameLength: 100, valueLength: () => 65_536 };
 
 /**
  * Requests that an app may make in 10 s, Professional and up; below it is 100, where a 429 slows the sink down:
@@ -76,7 +60,18 @@ const limits: Limits = {
 const unknownCompany: Outcome = {
   status: "rejected",
   reason: "HubSpot has no company of this tenant, and createUnknown is off",
-  code: "UNKNOWN_COMPANY",
+  code: "UNKNOWN_COMPANY" satisfies Code,
+};
+const archivedCompany: Outcome = {
+  status: "rejected",
+  reason: "the company of this tenant is archived",
+  code: "COMPANY_ARCHIVED" satisfies Code,
+};
+/** Nothing has been written, so halving the batch finds whose id it is. */
+const ambiguousTenant: Verdict = {
+  status: "refused",
+  reason: "HubSpot finds the company of another tenant by the id of this one",
+  code: "TENANT_ID_AMBIGUOUS" satisfies Code,
 };
 const superseded: Outcome = {
   status: "filtered",
@@ -92,6 +87,11 @@ export function hubspotCompaniesSink(options: HubspotCompaniesOptions): Sink<Hub
   const names = [idProperty, ...Object.values(mapping ?? {}).flatMap((fields) => Object.keys(fields))];
   const unlawful = names.find((name) => !isName(name));
   if (unlawful !== undefined) throw new Error(`hubspot-companies: ${unlawful} is no lawful property name`);
+  if (names.lastIndexOf(idProperty) > 0) {
+    throw new Error(
+      `hubspot-companies: ${idProperty} identifies the company, so no field can be written there`,
+    );
+  }
   const api = (transport: Transport) =>
     new BatchApi(
       createConfiguration({
@@ -104,38 +104,28 @@ export function hubspotCompaniesSink(options: HubspotCompaniesOptions): Sink<Hub
   return {
     name: "hubspot-companies",
     limits,
+    refusals: companiesRefusals,
     partition: (event) => event.metricName,
     coalesceKey: (event) => event.tenantId,
-
-    encode(event) {
-      const { metricName, tenantId: id } = event;
-      let fields = allScalars(event);
-      if (mapping !== undefined) {
-        const mapped = Object.hasOwn(mapping, metricName) ? mapping[metricName] : undefined;
-        if (mapped === undefined) return { filtered: "not mapped" };
-        fields = mappedFields(event, mapped);
-      }
-      const time = [timeProperty(metricName), new Date(event.time).toISOString()] as const;
-      const collected = collectProperties([...fields, time], rules);
-      if ("rejected" in collected) return collected;
-      const objectWriteTraceId = stableUuid(id, metricName, event.id);
-      const payload = { id, idProperty, objectWriteTraceId, properties: collected.properties };
-      return { payload, bytes: Buffer.byteLength(JSON.stringify(payload)) + 1 };
-    },
+    encode: companyEncode({ idProperty, mapping, timeProperty }),
 
     async send({ partition: metricName, items }, context) {
+      const ids = items.map(({ payload }) => payload.id);
+      if (new Set(ids.map(alike)).size < ids.length) return ambiguousTenant;
       const timeName = timeProperty(metricName);
       const lookReply = await throughSdk(context, (transport) =>
         api(transport).read({
           idProperty,
-          inputs: items.map(({ payload }) => ({ id: payload.id })),
+          inputs: ids.map((id) => ({ id })),
           properties: [idProperty, timeName],
           propertiesWithHistory: [],
         }),
       );
-      const look = readLook(lookReply, idProperty, timeName);
+      const look = readLook(lookReply, ids, idProperty, timeName);
       if ("status" in look) return look;
+      if (look.hasOthers) return ambiguousTenant;
       const settled = items.map(({ event, payload }): Outcome | undefined => {
+        if (look.archived.has(payload.id)) return archivedCompany;
         const newest = look.newest.get(payload.id);
         if (newest === undefined) return look.doubt ?? (createUnknown ? undefined : unknownCompany);
         return newest > event.time ? superseded : undefined;
@@ -144,7 +134,7 @@ export function hubspotCompaniesSink(options: HubspotCompaniesOptions): Sink<Hub
       const inputs = items.flatMap(({ payload }, index) => (settled[index] === undefined ? [payload] : []));
       if (inputs.length === 0) return settled.map((outcome) => outcome ?? unaccounted);
       const writeReply = await throughSdk(context, (transport) => api(transport).upsert({ inputs }));
-      const write = readWrite(writeReply, inputs);
+      const write = readWrite(writeReply, inputs, context.attempt);
       if ("status" in write && write.status === "refused") return write;
       return items.map(({ payload }, index) => {
         const outcome = "status" in write ? write : write.outcomes.get(payload.objectWriteTraceId);
@@ -154,18 +144,10 @@ export function hubspotCompaniesSink(options: HubspotCompaniesOptions): Sink<Hub
   };
 }
 
-function* allScalars({ metricName, data }: MetricEvent): Iterable<readonly [string, JsonValue]> {
-  for (const [field, value] of Object.entries(data)) {
-    if (field !== "event_time" && typeof value !== "object") yield [`${metricName}_${toName(field)}`, value];
-  }
-}
-
-function* mappedFields(
-  { data }: MetricEvent,
-  mapped: Readonly<Record<string, string>>,
-): Iterable<readonly [string, JsonValue]> {
-  for (const [property, field] of Object.entries(mapped)) {
-    const value = Object.hasOwn(data, field) ? data[field] : undefined;
-    if (value !== undefined) yield [property, value];
-  }
+/**
+ * HubSpot does not say whether it tells ids apart that differ in case, white space or normal form alone. Two of them
+ * never share a request, so that the look of each shows whose company HubSpot takes it for.
+ */
+function alike(id: string): string {
+  return id.normalize("NFKC").replace(/\s/g, "").toLowerCase();
 }

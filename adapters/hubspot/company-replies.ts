@@ -8,14 +8,19 @@ import type {
   Transient,
   Verdict,
 } from "../../src/index.ts";
-import type { HubspotCompanyInput } from "./companies.ts";
+import type { HubspotCompanyInput } from "./company-mapping.ts";
+import type { Code } from "./refusals.ts";
 import { classify, explain, isObject, objects, parseObject } from "./request.ts";
 
 export interface Look {
   /** The id of every company that HubSpot has → the time of its newest event, -Infinity when none is kept. */
   readonly newest: ReadonlyMap<string, number>;
-  /** The outcome of an id that was not found, when HubSpot had errors of another kind: it may be there. */
+  /** Ids whose company is archived; by default HubSpot does not show them at all. */
+  readonly archived: ReadonlySet<string>;
+  /** The outcome of an id that was not found, when not all that HubSpot answered is understood: it may be there. */
   readonly doubt: Transient | undefined;
+  /** HubSpot answered with a company whose id nobody asked for: it takes one of the ids for another tenant's. */
+  readonly hasOthers: boolean;
 }
 
 export interface Write {
@@ -32,9 +37,13 @@ const curable: readonly (JsonValue | undefined)[] = [
   "TIMEOUT",
 ];
 
+/** From this attempt on, a 409 is for good: each attempt has looked before it wrote. */
+const conflictsFrom = 3;
+
 /** Reads the reply to `batch/read`: 200, or 207 with errors of `OBJECT_NOT_FOUND` for the ids that are not there. */
 export function readLook(
   reply: HttpReply,
+  asked: readonly string[],
   idProperty: string,
   timeProperty: string,
 ): Look | Transient | Refused {
@@ -43,15 +52,20 @@ export function readLook(
   const body = parseObject(reply.body);
   if (!Array.isArray(body?.["results"])) return unreadable(reply);
   const newest = new Map<string, number>();
-  for (const { properties } of objects(body["results"])) {
-    if (!isObject(properties)) continue;
-    const id = properties[idProperty];
-    if (typeof id === "string") newest.set(id, parseTime(properties[timeProperty]));
+  const archived = new Set<string>();
+  let isClear = objects(body["errors"]).every((error) => error["category"] === "OBJECT_NOT_FOUND");
+  for (const result of body["results"]) {
+    const properties = isObject(result) ? result["properties"] : undefined;
+    const id = isObject(properties) ? properties[idProperty] : undefined;
+    if (!isObject(result) || !isObject(properties) || typeof id !== "string") isClear = false;
+    else if (result["archived"] === true) archived.add(id);
+    else newest.set(id, parseTime(properties[timeProperty]));
   }
-  const other = objects(body["errors"]).find((error) => error["category"] !== "OBJECT_NOT_FOUND");
   return {
     newest,
-    doubt: other && { status: "transient", reason: "HubSpot could not look up every company" },
+    archived,
+    doubt: isClear ? undefined : { status: "transient", reason: "HubSpot could not look up every company" },
+    hasOthers: [...newest.keys(), ...archived].some((id) => !asked.includes(id)),
   };
 }
 
@@ -59,9 +73,14 @@ export function readLook(
  * Reads the reply to `batch/upsert`: 200 or 201, or 207 with errors that name their inputs in
  * `context.objectWriteTraceId`.
  */
-export function readWrite(reply: HttpReply, inputs: readonly HubspotCompanyInput[]): Write | Verdict {
-  // Another writer made the same company between our look and our write: next time it is there.
-  if (reply.status === 409)
+export function readWrite(
+  reply: HttpReply,
+  inputs: readonly HubspotCompanyInput[],
+  attempt: number,
+): Write | Verdict {
+  // Another writer made the same company between our look and our write: next time it is there. What conflicts
+  // again and again is one input's fault, and must not keep the others waiting for ever.
+  if (reply.status === 409 && attempt < conflictsFrom)
     return { status: "transient", reason: "HubSpot answered 409: a conflicting write" };
   const verdict = classify(reply);
   if (verdict !== undefined) return verdict;
@@ -106,7 +125,10 @@ function toOutcome(error: JsonObject): Outcome {
   if (curable.includes(error["category"])) {
     return { status: "transient", reason: "HubSpot could not write the company now" };
   }
-  return { status: "rejected", ...explain("INPUT_REFUSED", "HubSpot refused the input", error) };
+  return {
+    status: "rejected",
+    ...explain("INPUT_REFUSED" satisfies Code, "HubSpot refused the input", error),
+  };
 }
 
 function unreadable(reply: HttpReply): Transient {

@@ -13,7 +13,18 @@ import {
   type Sink,
   stableUuid,
 } from "../../src/index.ts";
-import { collectProperties, isName, type Properties, type PropertyRules, toName } from "./property.ts";
+import {
+  checkTenantId,
+  collectProperties,
+  type Field,
+  isName,
+  type Properties,
+  type PropertyRules,
+  reject,
+  toName,
+  toTime,
+} from "./property.ts";
+import { type Code, eventsRefusals } from "./refusals.ts";
 import {
   checkConnection,
   classify,
@@ -44,7 +55,11 @@ export interface HubspotEventsOptions extends HubspotConnection {
    * value or count beyond HubSpot's limits rejects the record.
    */
   readonly fields?: (event: MetricEvent) => Iterable<readonly [name: string, value: JsonValue]>;
-  /** The metadata field that holds the company's record id, sent as `objectId`. Default none: `tenant_id` finds it. */
+  /**
+   * The metadata field that holds the company's record id, sent as `objectId`. Default none: `tenant_id` finds it,
+   * as it does where the field is missing or null. What is no whole number, or one that a double no longer holds,
+   * rejects the record: it could be another company's.
+   */
   readonly objectIdField?: string;
 }
 
@@ -92,25 +107,34 @@ export function hubspotEventsSink(options: HubspotEventsOptions): Sink<HubspotOc
   return {
     name: "hubspot-events",
     limits,
+    refusals: eventsRefusals,
 
     encode(event) {
       const name = eventName(event);
       if (!isName(name)) {
-        return {
-          rejected: "the event's name is not lawful at HubSpot: a to z first, then a to z, 0 to 9 or _",
-          code: "EVENT_NAME_INVALID",
-        };
+        return reject(
+          "EVENT_NAME_INVALID",
+          "the name of the event is not lawful at HubSpot: a to z first, then a to z, 0 to 9 or _",
+        );
       }
-      const objectId = objectIdField === undefined ? undefined : event.metadata[objectIdField];
+      const badTenant = checkTenantId(event.tenantId, rules.valueLength(event.tenantId));
+      if (badTenant !== undefined) return badTenant;
+      const time = toTime(event.time);
+      if (typeof time !== "string") return time;
+      const objectId = objectIdField === undefined ? undefined : readObjectId(event.metadata[objectIdField]);
+      if (objectId === null) {
+        return reject(
+          "OBJECT_ID_INVALID",
+          "the metadata field of the record id of the company holds no such id",
+        );
+      }
       const collected = collectProperties(named(event, fields(event)), rules);
       if ("rejected" in collected) return collected;
       const payload: HubspotOccurrence = {
         uuid: stableUuid(event.tenantId, event.metricName, event.id),
         eventName: portalId === undefined ? name : `pe${portalId}_${name}`,
-        occurredAt: new Date(event.time),
-        ...(typeof objectId === "string" || typeof objectId === "number"
-          ? { objectId: String(objectId) }
-          : {}),
+        occurredAt: new Date(time),
+        ...(objectId === undefined ? {} : { objectId }),
         properties: collected.properties,
       };
       return { payload, bytes: Buffer.byteLength(JSON.stringify(payload)) + 1 };
@@ -126,7 +150,7 @@ export function hubspotEventsSink(options: HubspotEventsOptions): Sink<HubspotOc
         return {
           status: "refused",
           reason: "HubSpot has a uuid of the batch already",
-          code: "DUPLICATE_UUID",
+          code: "DUPLICATE_UUID" satisfies Code,
         };
       }
       return (
@@ -139,15 +163,19 @@ export function hubspotEventsSink(options: HubspotEventsOptions): Sink<HubspotOc
   };
 }
 
-function* named(
-  event: MetricEvent,
-  fields: Iterable<readonly [string, JsonValue]>,
-): Iterable<readonly [string, JsonValue]> {
+/** Undefined when there is none, null when it is none. Digits, as text or as a number that a double holds exactly. */
+function readObjectId(value: JsonValue | undefined): string | undefined | null {
+  if (value === undefined || value === null) return undefined;
+  const isId = typeof value === "string" ? /^\d{1,20}$/.test(value) : Number.isSafeInteger(value);
+  return isId && !String(value).startsWith("-") ? String(value) : null;
+}
+
+function* named(event: MetricEvent, fields: Iterable<Field>): Iterable<Field> {
   yield ["tenant_id", event.tenantId];
   for (const [field, value] of fields) yield [toName(field), value];
 }
 
-function* allFields({ metadata, data }: MetricEvent): Iterable<readonly [string, JsonValue]> {
+function* allFields({ metadata, data }: MetricEvent): Iterable<Field> {
   for (const field of Object.entries(metadata)) {
     if (field[0] !== "tenant_id" && field[0] !== "event_id") yield field;
   }

@@ -1,7 +1,10 @@
 // HubSpot properties: text under a name of their own alphabet, from the fields of a record.
 import type { JsonValue } from "../../src/index.ts";
+import { type Code, quote } from "./refusals.ts";
 
 export type Properties = Record<string, string>;
+
+export type Field = readonly [name: string, value: JsonValue];
 
 export interface PropertyRules {
   /** Characters of a name. */
@@ -11,12 +14,18 @@ export interface PropertyRules {
   readonly count?: number;
 }
 
-export type Collected =
-  | { readonly properties: Properties }
-  | { readonly rejected: string; readonly code: string };
+export interface Rejection {
+  readonly rejected: string;
+  readonly code: Code;
+}
+
+export type Collected = { readonly properties: Properties } | Rejection;
 
 /** https://developers.hubspot.com/changelog/new-property-limits-for-the-custom-behavioural-events-api */
 const lawfulName = /^[a-z][a-z0-9_]*$/;
+
+/** Ours: no document that people made is deeper, and JSON of endless depth ends a process. */
+const maxDepth = 100;
 
 export function isName(text: string): boolean {
   return lawfulName.test(text);
@@ -36,37 +45,59 @@ export function toName(field: string): string {
 }
 
 /**
- * Values as text: numbers as JSON writes them (`0`, `1e+21`), `true` and `false` by name, lists and objects as
- * JSON; null and empty text are left out. Nothing is cut, renamed apart or dropped: what HubSpot would not keep
- * whole is rejected, since two fields of one name would lose one of them there, without a word.
+ * Whether HubSpot can hold the tenant's id as it is. It trims some texts
+ * (https://developers.hubspot.com/changelog/breaking-change-enhanced-validations-for-non-string-properties-in-hubspots-crmobject-apis),
+ * and what is no valid Unicode becomes U+FFFD: either could make one tenant's id another's.
  */
-export function collectProperties(
-  fields: Iterable<readonly [name: string, value: JsonValue]>,
-  rules: PropertyRules,
-): Collected {
+export function checkTenantId(tenantId: string, longest: number): Rejection | undefined {
+  if (tenantId.length <= longest && tenantId.isWellFormed() && !/^\s|\s$|\p{Cc}/u.test(tenantId)) return;
+  return reject("TENANT_ID_INVALID", "HubSpot cannot hold metadata.tenant_id as it is");
+}
+
+/** A time as HubSpot takes it: ISO 8601 with a year of four digits. */
+export function toTime(time: number): string | Rejection {
+  const text = new Date(time).toISOString();
+  return /^\d{4}-/.test(text)
+    ? text
+    : reject("TIME_INVALID", "data.event_time is not in the years 0 to 9999");
+}
+
+/**
+ * Values as text: numbers as JSON writes them (`0`, `1e+21`), `true` and `false` by name, lists and objects as
+ * JSON; null and empty text are left out, half a character (a lone surrogate) becomes U+FFFD. Nothing is cut,
+ * renamed apart or dropped: what HubSpot would not keep whole is rejected, since two fields of one name would lose
+ * one of them there, without a word.
+ */
+export function collectProperties(fields: Iterable<Field>, rules: PropertyRules): Collected {
   const properties: Properties = {};
   let count = 0;
   for (const [name, value] of fields) {
     if (value === null || value === "") continue;
     if (!isName(name) || name.length > rules.nameLength) {
-      const shown = JSON.stringify(name.slice(0, rules.nameLength));
       return reject(
         "PROPERTY_NAME_INVALID",
-        `${shown} is no property name: a to z first, then a to z, 0 to 9 or _, at most ${rules.nameLength}`,
+        `${quote(name)} is no property name: a to z first, then a to z, 0 to 9 or _, at most ${rules.nameLength}`,
       );
     }
     if (Object.hasOwn(properties, name)) {
-      return reject("PROPERTY_NAME_COLLISION", `two fields become the property ${name}`);
+      return reject("PROPERTY_NAME_COLLISION", `two fields become the property ${quote(name)}`);
     }
-    if (typeof value === "number" && !Number.isFinite(value)) {
-      return reject("NUMBER_TOO_LARGE", `the property ${name} is a number that no double holds`);
+    const problem = misfit(value);
+    if (problem === "number") {
+      return reject("NUMBER_NOT_FINITE", `the property ${quote(name)} has a number that no double holds`);
     }
-    const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+    if (problem === "depth") {
+      return reject(
+        "PROPERTY_VALUE_TOO_DEEP",
+        `the property ${quote(name)} is nested over ${maxDepth} levels`,
+      );
+    }
+    const text = (typeof value === "object" ? JSON.stringify(value) : String(value)).toWellFormed();
     const longest = rules.valueLength(text);
     if (text.length > longest) {
       return reject(
         "PROPERTY_VALUE_TOO_LONG",
-        `the property ${name} has ${text.length} characters; HubSpot takes ${longest}`,
+        `the property ${quote(name)} has ${text.length} characters; HubSpot takes ${longest}`,
       );
     }
     properties[name] = text;
@@ -81,6 +112,18 @@ export function collectProperties(
   return { properties };
 }
 
-function reject(code: string, rejected: string): Collected {
+export function reject(code: Code, rejected: string): Rejection {
   return { rejected, code };
+}
+
+/** What JSON text would not say as it is, or undefined. */
+function misfit(value: JsonValue, depth = 0): "number" | "depth" | undefined {
+  if (typeof value === "number") return Number.isFinite(value) ? undefined : "number";
+  if (typeof value !== "object" || value === null) return undefined;
+  if (depth === maxDepth) return "depth";
+  for (const entry of Object.values(value)) {
+    const problem = misfit(entry, depth + 1);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
 }

@@ -9,6 +9,7 @@ import {
   sinkUnavailable,
   type Transient,
 } from "../../src/index.ts";
+import { type Code, hubspotWords } from "./refusals.ts";
 
 /** What both sinks need to reach HubSpot. */
 export interface HubspotConnection {
@@ -100,7 +101,8 @@ export function classify(reply: HttpReply): Transient | Refused | undefined {
     );
   }
   if (status === 429) {
-    if (body?.["policyName"] === "DAILY") {
+    const spent = reply.headers["x-hubspot-ratelimit-daily-remaining"] === "0";
+    if (body?.["policyName"] === "DAILY" || (body?.["policyName"] === undefined && spent)) {
       throw sinkUnavailable("HubSpot's daily quota is spent", reply.retryAfterMs ?? longPauseMs);
     }
     const window = Number(reply.headers["x-hubspot-ratelimit-interval-milliseconds"]);
@@ -114,23 +116,27 @@ export function classify(reply: HttpReply): Transient | Refused | undefined {
   // What a record names need not exist at HubSpot, a definition say; a page of HTML comes from another server.
   const verdict: Transient | Refused | undefined =
     status === 404 && !/^\s*</.test(reply.body)
-      ? { status: "refused", reason: "HubSpot answered 404", code: "HTTP_404" }
+      ? { status: "refused", reason: "HubSpot answered 404", code: "HTTP_404" satisfies Code }
       : classifyReply("HubSpot", reply);
   return verdict?.status === "refused"
     ? { ...verdict, ...explain(verdict.code, verdict.reason, body) }
     : verdict;
 }
 
-/** Adds what an error body says in its own fixed words. Its messages quote values, so they stay out. */
+/**
+ * The code and the reason of a refusal, with what the error body says in fixed words that are known. Its messages,
+ * and words that are not known, may be values of a record: they stay out.
+ */
 export function explain(
-  code: string,
+  fallback: string,
   reason: string,
   error: JsonObject | undefined,
-): { code: string; reason: string } {
-  const category = word(error?.["category"]);
-  const details = new Set(objects(error?.["errors"]).map((detail) => word(detail["code"])));
-  const words = [category, ...details].filter((each) => each !== undefined);
-  return { code: category ?? code, reason: words.length === 0 ? reason : `${reason}: ${words.join(", ")}` };
+): { readonly code: string; readonly reason: string } {
+  const said = [error?.["category"], ...objects(error?.["errors"]).map((detail) => detail["code"])];
+  const words = hubspotWords.filter((word) => said.includes(word));
+  const unknown: Code | undefined = typeof error?.["category"] === "string" ? "INPUT_REFUSED" : undefined;
+  const [first = unknown ?? fallback] = words;
+  return { code: first, reason: words.length === 0 ? reason : `${reason}: ${words.join(", ")}` };
 }
 
 /** The object that a body holds, or undefined. */
@@ -149,8 +155,4 @@ export function objects(value: JsonValue | undefined): JsonObject[] {
 
 export function isObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function word(value: JsonValue | undefined): string | undefined {
-  return typeof value === "string" && /^[A-Z][A-Z0-9_]{2,60}$/.test(value) ? value : undefined;
 }

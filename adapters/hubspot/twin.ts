@@ -12,6 +12,8 @@ export interface HubspotTwinOptions {
   readonly companyProperties?: readonly string[];
   /** The company property with unique values. Default `tenant_id`. */
   readonly idProperty?: string;
+  /** More company properties with unique values. Default none. */
+  readonly uniqueProperties?: readonly string[];
   /** Ids of companies that are there already. */
   readonly companies?: readonly string[];
   /** Requests about companies that the app may make; custom events are exempt. Default: no end of them. */
@@ -47,6 +49,8 @@ const maxCompanies = 100;
 const maxEventProperties = 50;
 const maxCompanyValue = 65_536;
 const burstMs = 10_000;
+/** RFC 3339, which the description of the API means by `date-time`. */
+const dateTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 const dayMs = 86_400_000;
 
 interface Refusal {
@@ -107,6 +111,21 @@ export function createHubspotTwin(options: HubspotTwinOptions = {}): HubspotTwin
     return complete(207, results, [failed("OBJECT_NOT_FOUND", message, { ids: missing })]);
   };
 
+  /** What is wrong with one input, as a detail of an error, or undefined. */
+  const checkCompany = (id: string, properties: Readonly<Record<string, string>>): JsonObject | undefined => {
+    for (const [name, value] of Object.entries(properties)) {
+      if (options.companyProperties?.includes(name) === false) {
+        return { code: "PROPERTY_DOESNT_EXIST", message: `Property "${name}" does not exist` };
+      }
+      if (value.length > maxCompanyValue) return { message: `${value} is too long for "${name}"` };
+      const isTaken = [...companies].some(([other, held]) => other !== id && held[name] === value);
+      if (isTaken && options.uniqueProperties?.includes(name) === true) {
+        return { code: "CONFLICTING_UNIQUE_VALUE", message: `${value} is the ${name} of another company` };
+      }
+    }
+    return undefined;
+  };
+
   const upsertCompanies = (inputs: readonly JsonObject[]): Response => {
     if (inputs.length > maxCompanies) return refuse(invalid(`at most ${maxCompanies} inputs`));
     const ids = inputs.map((input) => input["id"]);
@@ -124,15 +143,10 @@ export function createHubspotTwin(options: HubspotTwinOptions = {}): HubspotTwin
       const { id, properties, objectWriteTraceId } = input;
       if (typeof id !== "string" || !isProperties(properties)) continue; // checked above
       const trace = typeof objectWriteTraceId === "string" ? objectWriteTraceId : undefined;
-      const problem = Object.entries(properties).find(
-        ([name, value]) =>
-          value.length > maxCompanyValue || options.companyProperties?.includes(name) === false,
-      );
+      const problem = checkCompany(id, properties);
       if (problem !== undefined) {
         const context: JsonObject = trace === undefined ? {} : { objectWriteTraceId: [trace] };
-        errors.push(
-          failed("VALIDATION_ERROR", `Property "${problem[0]}" does not exist or is too long`, context),
-        );
+        errors.push(failed("VALIDATION_ERROR", "Property values were not valid", context, [problem]));
         continue;
       }
       const isNew = !companies.has(id);
@@ -173,6 +187,8 @@ export function createHubspotTwin(options: HubspotTwinOptions = {}): HubspotTwin
     const allowance: ReturnType<Spend> = operation === sendEvents ? {} : spend();
     if (allowance instanceof Response) return allowance;
     const body = parse(await request.text());
+    // A JSON text that escapes half a character says something that is no Unicode (RFC 8259, 8.2).
+    if (body !== undefined && !isText(body)) return refuse(invalid("Invalid input JSON"));
     const inputs = body?.["inputs"];
     if (body === undefined || !isObjects(inputs) || inputs.length === 0) {
       return refuse(invalid("Invalid input JSON"));
@@ -228,7 +244,11 @@ function checkOccurrence(input: JsonObject, events: HubspotTwinOptions["events"]
   if (typeof eventName !== "string" || !isProperties(properties)) {
     return invalid("eventName and properties are required, every property a text");
   }
-  if (typeof input["occurredAt"] === "string" && Number.isNaN(Date.parse(input["occurredAt"]))) {
+  const { occurredAt } = input;
+  if (
+    typeof occurredAt === "string" &&
+    !(dateTime.test(occurredAt) && !Number.isNaN(Date.parse(occurredAt)))
+  ) {
     return invalid("occurredAt is no date-time");
   }
   if (events !== undefined && !Object.hasOwn(events, eventName)) return invalid("no such event definition");
@@ -283,8 +303,13 @@ function complete(
   });
 }
 
-function failed(category: string, message: string, context: JsonObject): JsonObject {
-  return { status: "error", category, message, context, errors: [], links: {} };
+function failed(
+  category: string,
+  message: string,
+  context: JsonObject,
+  errors: readonly JsonObject[] = [],
+): JsonObject {
+  return { status: "error", category, message, context, errors, links: {} };
 }
 
 function parse(text: string): JsonObject | undefined {
@@ -294,6 +319,13 @@ function parse(text: string): JsonObject | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Whether all text of a value is valid Unicode, names included. */
+function isText(value: JsonValue): boolean {
+  if (typeof value === "string") return value.isWellFormed();
+  if (typeof value !== "object" || value === null) return true;
+  return Object.entries(value).every(([name, entry]) => name.isWellFormed() && isText(entry));
 }
 
 function isObject(value: JsonValue | undefined): value is JsonObject {

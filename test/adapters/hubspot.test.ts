@@ -171,7 +171,7 @@ describe("hubspot-events, mapping", () => {
     ["a name of 51 characters", { ["n".repeat(51)]: 1 }, "PROPERTY_NAME_INVALID"],
     ["a value of 257 characters", { text: "v".repeat(257) }, "PROPERTY_VALUE_TOO_LONG"],
     ["a URL of 1,025 characters", { link: "https://a/".padEnd(1025, "b") }, "PROPERTY_VALUE_TOO_LONG"],
-    ["a number that JSON.parse made infinite", JSON.parse('{"n":1e400}'), "NUMBER_TOO_LARGE"],
+    ["a number that JSON.parse made infinite", JSON.parse('{"n":1e400}'), "NUMBER_NOT_FINITE"],
     [
       "a 51st property",
       Object.fromEntries(Array.from({ length: 50 }, (_, n) => [`p${n}`, n])),
@@ -345,8 +345,8 @@ describe("both sinks, replies", () => {
       };
       expect(await sendTo(canned(400, body).http)).toEqual({
         status: "refused",
-        code: "VALIDATION_ERROR",
-        reason: "HubSpot answered 400: VALIDATION_ERROR, PROPERTY_DOESNT_EXIST",
+        code: "PROPERTY_DOESNT_EXIST",
+        reason: "HubSpot answered 400: PROPERTY_DOESNT_EXIST, VALIDATION_ERROR",
       });
     });
 
@@ -621,7 +621,11 @@ describe("hubspot-companies, sending", () => {
     const mixed = batch.map((event, n) => (n === 1 ? bad : event));
     expect(await send(companies(), twinHttp(twin.handle), mixed)).toEqual([
       { status: "delivered" },
-      { status: "rejected", code: "VALIDATION_ERROR", reason: "HubSpot refused the input: VALIDATION_ERROR" },
+      {
+        status: "rejected",
+        code: "PROPERTY_DOESNT_EXIST",
+        reason: "HubSpot refused the input: PROPERTY_DOESNT_EXIST, VALIDATION_ERROR",
+      },
       { status: "delivered" },
     ]);
   });
@@ -781,6 +785,12 @@ describe("the twin", () => {
     ],
     ["an event without properties", sendBatch, { inputs: [{ eventName: "pe1_a" }] }],
     ["an occurredAt that is no time", sendBatch, { inputs: [{ ...occurrence, occurredAt: "soon" }] }],
+    ["half a character", upsert, { inputs: [{ ...input("a"), properties: { x: "\ud83d" } }] }],
+    [
+      "a year of six digits",
+      sendBatch,
+      { inputs: [{ ...occurrence, occurredAt: "+010000-01-01T00:00:00.000Z" }] },
+    ],
     ["an undefined event", sendBatch, { inputs: [{ ...occurrence, eventName: "pe1_b" }] }],
     ["an undefined property", sendBatch, { inputs: [{ ...occurrence, properties: { other: "1" } }] }],
   ])("refuses %s with 400 and stores nothing", async (_, path, body) => {
