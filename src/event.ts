@@ -8,13 +8,16 @@ export interface JsonObject {
 /** A valid record. Everything a sink's mapping may look at; frozen in meaning, never mutated. */
 export interface MetricEvent {
   /**
-   * `metadata.event_id` when the record has one, else derived from the object's identity and the record's
+   * `metadata.event_id` when the record has a usable one (see {@link parseEvent}), else derived from the object's identity and the record's
    * index. The same record has the same id in every attempt, pass, redelivery and replay.
    */
   readonly id: string;
-  /** The kind of event, `metric_name`. Never empty. */
+  /** The kind of event, `metric_name`, as it came. Never blank, always well-formed Unicode. */
   readonly metricName: string;
-  /** Whose event it is, `metadata.tenant_id`. Never empty. */
+  /**
+   * Whose event it is, `metadata.tenant_id`, as it came: two that differ in a blank are two tenants. Never blank,
+   * always well-formed Unicode.
+   */
   readonly tenantId: string;
   /** `data.event_time` in milliseconds since the epoch, UTC. An integer. */
   readonly time: number;
@@ -33,29 +36,59 @@ export interface Refusal {
 export type RefusalCode =
   | "NOT_AN_OBJECT"
   | "METRIC_NAME_MISSING"
+  | "METRIC_NAME_INVALID"
   | "METADATA_MISSING"
   | "TENANT_ID_MISSING"
+  | "TENANT_ID_INVALID"
   | "DATA_MISSING"
   | "EVENT_TIME_MISSING"
-  | "EVENT_TIME_INVALID";
+  | "EVENT_TIME_INVALID"
+  | "EVENT_TIME_TOO_OLD"
+  | "EVENT_TIME_TOO_FAR_AHEAD";
 
 export type Parsed = { readonly event: MetricEvent } | { readonly refusal: Refusal };
 
+/** Which event times are absurd. Distances are from {@link TimeWindow.now}. */
+export interface TimePolicy {
+  /** An older event is refused. Milliseconds, default none: what is too old is for each sink to say. */
+  readonly maxAgeMs?: number;
+  /**
+   * An event further ahead is refused. Milliseconds, default 24 hours: more than any mistaken time zone, less than
+   * a mistaken year, with which an event would stay the newest of its tenant for ever.
+   */
+  readonly maxAheadMs?: number;
+}
+
+export interface TimeWindow extends TimePolicy {
+  /** Milliseconds since the epoch. Always the same for the same record, or a second reading would judge it anew. */
+  readonly now: number;
+}
+
+export const defaultMaxAheadMs: number = 24 * 60 * 60_000;
+
 /**
- * Validates one parsed JSON value.
+ * Validates one parsed JSON value. An id is usable when it is a string, not blank, and well-formed Unicode.
  *
  * @param derivedId Called only when the record carries no usable `metadata.event_id`.
+ * @param times Default: any time will do.
  */
-export function parseEvent(value: unknown, derivedId: () => string): Parsed {
+export function parseEvent(value: unknown, derivedId: () => string, times?: TimeWindow): Parsed {
   if (!isObject(value)) return refuse("NOT_AN_OBJECT", "the record is not a JSON object");
   const { metric_name: metricName, metadata, data } = value;
-  if (typeof metricName !== "string" || metricName === "") {
-    return refuse("METRIC_NAME_MISSING", "metric_name must be a non-empty string");
+  if (!isText(metricName)) {
+    return refuse("METRIC_NAME_MISSING", "metric_name must be a string that is not blank");
+  }
+  if (!metricName.isWellFormed()) {
+    return refuse("METRIC_NAME_INVALID", "metric_name has half a surrogate pair, which is no character");
   }
   if (!isObject(metadata)) return refuse("METADATA_MISSING", "metadata must be an object");
   const tenantId = metadata["tenant_id"];
-  if (typeof tenantId !== "string" || tenantId === "") {
-    return refuse("TENANT_ID_MISSING", "metadata.tenant_id must be a non-empty string");
+  if (!isText(tenantId)) {
+    return refuse("TENANT_ID_MISSING", "metadata.tenant_id must be a string that is not blank");
+  }
+  // In UTF-8 every half of a pair becomes U+FFFD, and two tenants would become one.
+  if (!tenantId.isWellFormed()) {
+    return refuse("TENANT_ID_INVALID", "metadata.tenant_id has half a surrogate pair, which is no character");
   }
   if (!isObject(data)) return refuse("DATA_MISSING", "data must be an object");
   const eventTime = data["event_time"];
@@ -69,8 +102,20 @@ export function parseEvent(value: unknown, derivedId: () => string): Parsed {
       "data.event_time must be an ISO 8601 date-time with Z or an offset, or epoch seconds or milliseconds",
     );
   }
+  if (times !== undefined) {
+    const { now, maxAgeMs = Number.POSITIVE_INFINITY, maxAheadMs = defaultMaxAheadMs } = times;
+    if (now - time > maxAgeMs) {
+      return refuse("EVENT_TIME_TOO_OLD", "data.event_time is longer ago than the configuration allows");
+    }
+    if (time - now > maxAheadMs) {
+      return refuse(
+        "EVENT_TIME_TOO_FAR_AHEAD",
+        "data.event_time is further ahead than the configuration allows",
+      );
+    }
+  }
   const given = metadata["event_id"];
-  const id = typeof given === "string" && given !== "" ? given : derivedId();
+  const id = isText(given) && given.isWellFormed() ? given : derivedId();
   return { event: { id, metricName, tenantId, time, metadata, data } };
 }
 
@@ -176,6 +221,10 @@ function isDigit(code: number): boolean {
 function isObject(value: unknown): value is JsonObject {
   // A value from JSON.parse that is a non-null, non-array object has string keys and JSON values only.
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string" && value.trim() !== "";
 }
 
 function refuse(code: RefusalCode, reason: string): Parsed {

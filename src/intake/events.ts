@@ -1,8 +1,9 @@
 // An object becomes events: decompressed, split into records, validated, each with its place.
 import type { LaneRecord } from "../delivery/lane.ts";
-import { parseEvent, type RefusalCode } from "../event.ts";
+import { parseEvent, type RefusalCode, type TimePolicy } from "../event.ts";
 import type { ObjectInfo, ObjectStore } from "../store/object-store.ts";
-import { decompress } from "./decompress.ts";
+import type { StoredRange } from "./container.ts";
+import { decompress, type InflationLimits } from "./decompress.ts";
 import { type InvalidCode, type Place, readRecords } from "./records.ts";
 
 /** A record that is no event. */
@@ -10,8 +11,10 @@ export interface RefusedRecord extends Place {
   readonly code: InvalidCode | RefusalCode;
   /** One sentence for an operator, without any value of the record. */
   readonly reason: string;
-  /** Absent when the record was too large to be kept. */
+  /** Absent when the record was too large to be kept, or when nothing of it could be read. */
   readonly bytes?: Uint8Array;
+  /** Of damage alone: what could not be read of the stored object. */
+  readonly stored?: StoredRange;
 }
 
 export interface EventWindow {
@@ -21,7 +24,7 @@ export interface EventWindow {
   readonly next: number;
 }
 
-export interface EventsOptions {
+export interface EventsOptions extends InflationLimits, TimePolicy {
   /** What ids derive from for records without one of their own: unique to the object version, at most 24 characters. */
   readonly idPrefix: string;
   /** Records below this index are left out. */
@@ -30,13 +33,23 @@ export interface EventsOptions {
   readonly signal: AbortSignal;
 }
 
-/** @throws {StoreError} when the store fails; damage to the object is an invalid record instead. */
+/** S3 began to take objects on 2006-03-14. A store that says less does not know when the object was written. */
+const firstObjectMs = Date.UTC(2006, 2, 14);
+
+/**
+ * Event times are judged by when the object was written, not by the clock: so every pass, every redelivery and every
+ * replay comes to the same verdict, and an age limit does not refuse a bucket because it is read a year later.
+ *
+ * @throws {StoreError} when the store fails; damage to the object is an invalid record instead.
+ */
 export async function* readEvents(
   store: ObjectStore,
-  { key, version, size }: ObjectInfo,
-  { idPrefix, from, maxRecordBytes, signal }: EventsOptions,
+  { key, version, size, lastModified }: ObjectInfo,
+  options: EventsOptions,
 ): AsyncGenerator<EventWindow> {
-  const windows = decompress({ store, key, version, size, signal });
+  const { idPrefix, from, maxRecordBytes, signal } = options;
+  const times = lastModified < firstObjectMs ? undefined : { ...options, now: lastModified };
+  const windows = decompress({ store, key, version, size, signal }, options);
   for await (const records of readRecords(windows, { maxRecordBytes })) {
     const events: LaneRecord[] = [];
     const invalid: RefusedRecord[] = [];
@@ -47,7 +60,7 @@ export async function* readEvents(
         invalid.push(record);
         continue;
       }
-      const parsed = parseEvent(record.value, () => `${idPrefix}-${index}`);
+      const parsed = parseEvent(record.value, () => `${idPrefix}-${index}`, times);
       if ("event" in parsed) {
         // A copy: a view would keep its whole window in memory for as long as any lane holds one record of it.
         events.push({ event: parsed.event, bytes: Buffer.from(record.bytes), index, start, end });

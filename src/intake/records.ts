@@ -1,5 +1,5 @@
 // Windows of bytes become records: every byte ends in a record, valid or not, or is white space between two.
-import type { Damage } from "./decompress.ts";
+import type { Damage, DamageCode, StoredRange } from "./container.ts";
 import { Splitter } from "./splitter.ts";
 
 export interface RecordsOptions {
@@ -33,17 +33,22 @@ export interface InvalidRecord extends Place {
   readonly reason: string;
   /** Absent when the record is too large to be kept, or when nothing of it could be read. */
   readonly bytes?: Buffer;
+  /** Of damage alone, which is an empty record where it happened: what could not be read of the stored object. */
+  readonly stored?: StoredRange;
 }
 
 export type InvalidCode =
   | "NOT_JSON"
+  /** Not JSON because it is UTF-16. */
+  | "UTF_16"
   /** JSON, but for bytes that are not UTF-8 inside its strings. */
   | "INVALID_UTF8"
-  /** The object ends inside the record. */
+  /** The object, or what could be read of it, ends inside the record. */
   | "CUT_OFF"
   | "TOO_LARGE"
-  /** The object could not be decompressed from here on; the bytes are those of the record that it broke, if it did. */
-  | "DAMAGED";
+  /** Nested deeper than mappings and their JSON can bear. */
+  | "TOO_DEEP"
+  | DamageCode;
 
 export const defaultMaxRecordBytes = 4 * 1024 * 1024;
 
@@ -52,7 +57,7 @@ export const defaultMaxRecordBytes = 4 * 1024 * 1024;
  * byte order mark, JSON over many lines: every framing is taken, and all of them mixed.
  *
  * A record that is not JSON reaches to the next place where one can begin: a line that starts with `{`, or a `}`
- * directly before `{"`. So it costs itself alone where records stand on lines of their own, at most itself and its
+ * directly before `{"`. A line ends at a line feed or a carriage return. So it costs itself alone where records stand on lines of their own, at most itself and its
  * neighbour where nothing stands between them. Anything that does not start like an object or an array reaches to
  * the end of its line, or to the next `{"`.
  */

@@ -1,12 +1,15 @@
 // Cuts a stream of windows into records, and parses them.
 import { isUtf8 } from "node:buffer";
-import type { Damage } from "./decompress.ts";
+import type { Damage } from "./container.ts";
+import { isTooDeep, maxDepth } from "./depth.ts";
 import { Finder } from "./finder.ts";
 import { isBlank, JsonScanner } from "./json-scanner.ts";
 import type { InvalidCode, InvalidRecord, RawRecord } from "./records.ts";
 import { type Needle, TextAhead } from "./text-ahead.ts";
+import { isUtf16 } from "./utf16.ts";
 
 const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const OPEN_ARRAY = 0x5b;
@@ -56,6 +59,7 @@ export class Splitter {
   readonly #maxBytes: number;
   readonly #scanner = new JsonScanner();
   readonly #lineFeed = new Finder(LINE_FEED);
+  readonly #carriageReturn = new Finder(CARRIAGE_RETURN);
   readonly #joint = new Finder(joint, followsQuote);
   readonly #opening = new Finder(Buffer.from('{"'));
   readonly #ahead = new TextAhead();
@@ -73,7 +77,7 @@ export class Splitter {
   #at = 0;
   /** While resyncing or in a line: how far the search has come. */
   #from = 0;
-  /** While resyncing: only white space stands between `#from` and the line feed before it. */
+  /** While resyncing: only white space stands between `#from` and the end of the line before it. */
   #lineBegins = false;
   /** How many records in a row have ended at a line feed. */
   #lines = 0;
@@ -97,14 +101,9 @@ export class Splitter {
   finish(damage?: Damage): RawRecord[] {
     const records = this.#split(true);
     if (damage === undefined) return records;
-    const last = records.at(-1);
-    const broken = { code: "DAMAGED", reason: damage.reason } as const;
-    if (last !== undefined && "code" in last && last.code === "CUT_OFF") {
-      records[records.length - 1] = { ...last, ...broken };
-    } else {
-      const end = this.#base + this.#buffer.length;
-      records.push({ index: this.#index++, start: end, end, ...broken });
-    }
+    const at = this.#base + this.#buffer.length;
+    const { damage: code, reason, start, end } = damage;
+    records.push({ index: this.#index++, start: at, end: at, code, reason, stored: { start, end } });
     return records;
   }
 
@@ -265,7 +264,7 @@ export class Splitter {
   /** Where the line ends or an object begins. */
   #findLineEnd(): number | undefined {
     const buffer = this.#buffer;
-    const end = Math.min(this.#lineFeed.next(buffer, this.#from), this.#opening.next(buffer, this.#from));
+    const end = Math.min(this.#lineEnd(this.#from), this.#opening.next(buffer, this.#from));
     if (end !== Number.POSITIVE_INFINITY) return end;
     this.#from = Math.max(this.#from, buffer.length - 1);
     return undefined;
@@ -281,16 +280,22 @@ export class Splitter {
         if (buffer[this.#from] === OPEN_OBJECT) return this.#from;
         this.#lineBegins = false;
       }
-      const lineFeed = this.#lineFeed.next(buffer, this.#from);
+      const lineEnd = this.#lineEnd(this.#from);
       const joined = this.#joint.next(buffer, this.#from);
-      if (joined < lineFeed) return joined + 1;
-      if (lineFeed === Number.POSITIVE_INFINITY) {
+      if (joined < lineEnd) return joined + 1;
+      if (lineEnd === Number.POSITIVE_INFINITY) {
         this.#from = Math.max(this.#from, buffer.length - joint.length);
         return undefined;
       }
-      this.#from = lineFeed + 1;
+      this.#from = lineEnd + 1;
       this.#lineBegins = true;
     }
+  }
+
+  /** JSON takes a carriage return for white space anywhere; around broken records it is a line's end. */
+  #lineEnd(from: number): number {
+    const buffer = this.#buffer;
+    return Math.min(this.#lineFeed.next(buffer, from), this.#carriageReturn.next(buffer, from));
   }
 
   /** Ends a record whose end was searched for. */
@@ -307,6 +312,9 @@ export class Splitter {
         record = this.#invalid(end, "CUT_OFF", "the object ends inside this record");
       }
       record ??= this.#invalid(end, "NOT_JSON", this.#notJson());
+      if ("code" in record && record.bytes !== undefined && isUtf16(record.bytes)) {
+        record = { ...record, code: "UTF_16", reason: "the record is UTF-16, and JSON must be UTF-8" };
+      }
     }
     this.#mode = "between";
     this.#at = next;
@@ -331,6 +339,10 @@ export class Splitter {
     // Decoding puts U+FFFD where bytes are not UTF-8, and somebody may have meant one.
     if (ahead === undefined && text.includes("\ufffd") && !isUtf8(bytes)) {
       return this.#invalid(end, "INVALID_UTF8", "the record has bytes that are not UTF-8");
+    }
+    // Nothing shorter can be so deep: each level has two brackets.
+    if (bytes.length > 2 * maxDepth && isTooDeep(text, value)) {
+      return this.#invalid(end, "TOO_DEEP", `the record is nested deeper than ${maxDepth} levels`);
     }
     return { value, bytes, index: this.#index++, start: this.#base + start, end: this.#base + end };
   }
@@ -383,7 +395,8 @@ export class Splitter {
     this.#at -= done;
     this.#from -= done;
     this.#distrusted -= done;
-    for (const follower of [this.#lineFeed, this.#joint, this.#opening, this.#ahead]) follower.moved(done);
+    const finders = [this.#lineFeed, this.#carriageReturn, this.#joint, this.#opening];
+    for (const follower of [...finders, this.#ahead]) follower.moved(done);
   }
 }
 

@@ -68,6 +68,7 @@ export const jsonPieces: fc.Arbitrary<string> = fc
       "\\",
       "\n",
       "\r\n",
+      "\r",
       " ",
       "1",
       "-",

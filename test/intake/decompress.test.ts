@@ -1,12 +1,19 @@
-import { crc32, deflateRawSync, gzipSync } from "node:zlib";
+import { crc32, gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/delivery/clock.ts";
-import { type Damage, decompress } from "../../src/intake/decompress.ts";
+import type { Damage } from "../../src/intake/container.ts";
+import { decompress, type InflationLimits } from "../../src/intake/decompress.ts";
 import { StoreError } from "../../src/store/object-store.ts";
 import { memoryStore } from "../support/memory-store.ts";
+import { choices, concatenated, hadoop, xerial } from "./snappy-encoder.ts";
+import { zip, zipShaped } from "./zip-file.ts";
 
 /** What comes out: the bytes between two damages, and each damage. */
-async function unpack(bytes: Buffer, chunkBytes?: number): Promise<(string | Damage)[]> {
+async function unpack(
+  bytes: Buffer,
+  chunkBytes?: number,
+  limits?: InflationLimits,
+): Promise<(string | Damage)[]> {
   const { store, size } = await stored(bytes, chunkBytes);
   const parts: (string | Damage)[] = [];
   let text: Buffer[] = [];
@@ -14,7 +21,7 @@ async function unpack(bytes: Buffer, chunkBytes?: number): Promise<(string | Dam
     if (text.length > 0) parts.push(Buffer.concat(text).toString());
     text = [];
   };
-  for await (const window of decompress({ store, key: "object", size })) {
+  for await (const window of decompress({ store, key: "object", size }, limits)) {
     if (Buffer.isBuffer(window)) text.push(window);
     else {
       flush();
@@ -36,72 +43,14 @@ const lines = (from: number, to: number) =>
     "",
   );
 const text = lines(0, 20_000);
-const damage = (code: Damage["damage"]) => ({
-  damage: code,
-  reason: expect.stringMatching(/^(the|file|ZIP) .+/),
+const damage = (code: "TRUNCATED" | "CORRUPT" | "UNSUPPORTED" | "BOMB", start?: number, end?: number) => ({
+  damage: `CONTAINER_${code}`,
+  start: start ?? expect.any(Number),
+  end: end ?? expect.any(Number),
+  reason: expect.stringMatching(
+    /^(the|file|a file) .+ \((at byte \d+|bytes \d+ to \d+) of the stored object\)$/,
+  ),
 });
-
-interface File {
-  readonly name?: string;
-  readonly content: string;
-  readonly method?: 0 | 8 | 99;
-  /** Sizes and checksum behind the data, zeros before it: what Firehose writes. */
-  readonly descriptor?: boolean;
-  readonly crc?: number;
-  readonly flags?: number;
-}
-
-function zip(...files: readonly File[]): Buffer {
-  const parts: Buffer[] = [];
-  const directory: Buffer[] = [];
-  let offset = 0;
-  for (const { name = "data", content, method = 8, descriptor = false, flags = 0, ...more } of files) {
-    const raw = Buffer.from(content);
-    const data = method === 8 ? deflateRawSync(raw) : raw;
-    const crc = more.crc ?? crc32(raw);
-    const common = Buffer.alloc(26);
-    common.writeUInt16LE(20, 0);
-    common.writeUInt16LE(flags | (descriptor ? 0x808 : 0), 2);
-    common.writeUInt16LE(method, 4);
-    common.writeUInt32LE(crc, 10);
-    common.writeUInt32LE(data.length, 14);
-    common.writeUInt32LE(raw.length, 18);
-    common.writeUInt16LE(name.length, 22);
-    const local = Buffer.from(common);
-    if (descriptor) local.fill(0, 10, 22);
-    const trailer = Buffer.alloc(descriptor ? 16 : 0);
-    if (descriptor) {
-      trailer.writeUInt32LE(0x08074b50, 0);
-      common.copy(trailer, 4, 10, 22);
-    }
-    const entry = Buffer.concat([Buffer.from("PK\x03\x04"), local, Buffer.from(name), data, trailer]);
-    directory.push(
-      Buffer.concat([
-        Buffer.from("PK\x01\x02\x14\x00"),
-        common,
-        Buffer.alloc(10),
-        offsetBytes(offset),
-        Buffer.from(name),
-      ]),
-    );
-    parts.push(entry);
-    offset += entry.length;
-  }
-  const central = Buffer.concat(directory);
-  const end = Buffer.alloc(22);
-  end.write("PK\x05\x06");
-  end.writeUInt16LE(files.length, 8);
-  end.writeUInt16LE(files.length, 10);
-  end.writeUInt32LE(central.length, 12);
-  end.writeUInt32LE(offset, 16);
-  return Buffer.concat([...parts, central, end]);
-}
-
-function offsetBytes(offset: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(offset);
-  return bytes;
-}
 
 describe("whole objects", () => {
   test.each([
@@ -120,13 +69,56 @@ describe("whole objects", () => {
       "ZIP with a folder and a strange name",
       zip({ name: "folder/", content: "", method: 0 }, { name: "../\\x\0", content: text }),
     ],
+    ["ZIP with a data descriptor without signature", zip({ content: text, descriptor: "unsigned" })],
+    ["ZIP64 with a data descriptor", zipShaped({ zip64: true }, { content: text, descriptor: true })],
+    ["ZIP with a comment", zipShaped({ comment: "PK, commented" }, { content: text })],
+    ["xerial's Snappy", xerial(Buffer.from(text)).bytes],
+    ["xerial's Snappy in one block", xerial(Buffer.from(text), { blockBytes: 4_000_000 }).bytes],
+    [
+      "xerial's Snappy of several streams",
+      concatenated(...[lines(0, 7), "", lines(7, 20_000)].map((part) => xerial(Buffer.from(part)))).bytes,
+    ],
+    ["Hadoop's Snappy", hadoop(Buffer.from(text)).bytes],
+    [
+      "Hadoop's Snappy in blocks of many chunks",
+      hadoop(Buffer.from(text), { blockBytes: 500_000, chunkBytes: 1001, choose: choices(1) }).bytes,
+    ],
   ])("%s: all bytes, whatever the chunks of the store", async (_, bytes) => {
     for (const chunk of [64 * 1024, 1009]) expect(await unpack(bytes, chunk)).toEqual([text]);
   });
 
   test("are told apart by their first bytes, even when these come one by one", async () => {
-    for (const bytes of [gzipSync("{}"), zip({ content: "{}" }), Buffer.from("{}")]) {
+    const content = Buffer.from("{}");
+    for (const bytes of [
+      gzipSync("{}"),
+      zip({ content: "{}" }),
+      content,
+      xerial(content).bytes,
+      hadoop(content).bytes,
+    ]) {
       expect(await unpack(bytes, 1)).toEqual(["{}"]);
+    }
+  });
+
+  test("are told apart by their bytes alone: no suffix leads astray", async () => {
+    const store = memoryStore("memory://test", systemClock);
+    const content = Buffer.from("{}");
+    const all = [
+      gzipSync("{}"),
+      zip({ content: "{}" }),
+      content,
+      xerial(content).bytes,
+      hadoop(content).bytes,
+    ];
+    for (const suffix of ["", ".json", ".gz", ".zip", ".snappy", ".hsnappy", ".parquet"]) {
+      for (const bytes of all) {
+        await store.put(`object${suffix}`, bytes);
+        const windows: unknown[] = [];
+        for await (const window of decompress({ store, key: `object${suffix}`, size: bytes.length })) {
+          windows.push(window);
+        }
+        expect(windows).toEqual([content]);
+      }
     }
   });
 
@@ -144,6 +136,9 @@ describe("whole objects", () => {
     ["gzip of nothing", gzipSync("")],
     ["ZIP of an empty file", zip({ content: "" })],
     ["ZIP without files", zip()],
+    ["ZIP64 without files", zipShaped({ zip64: true })],
+    ["xerial's Snappy of nothing", xerial(Buffer.alloc(0)).bytes],
+    ["Hadoop's Snappy of nothing", Buffer.alloc(4)],
   ])("%s: nothing, and no damage", async (_, bytes) => {
     expect((await unpack(bytes)).join("")).toBe("");
   });
@@ -152,6 +147,8 @@ describe("whole objects", () => {
     ["raw", (bytes: Buffer) => bytes],
     ["gzip", (bytes: Buffer) => gzipSync(bytes)],
     ["ZIP", (bytes: Buffer) => zip({ content: bytes.toString("latin1") })],
+    ["xerial's Snappy", (bytes: Buffer) => xerial(bytes, { blockBytes: 1_000_000 }).bytes],
+    ["Hadoop's Snappy", (bytes: Buffer) => hadoop(bytes).bytes],
   ])("%s: windows of 64 KB at most, which stay as they are", async (_, pack) => {
     const { store, size } = await stored(pack(Buffer.alloc(5_000_000, text.slice(0, 40_000))), 1_000_000);
     const windows: Buffer[] = [];
@@ -195,12 +192,10 @@ describe("damaged gzip", () => {
     for (const junk of ["junk", "\0\0junk", "\x1f", "\x1f\x8bxxxxxxxxxx"]) {
       const parts = await unpack(Buffer.concat([packed, Buffer.from(junk, "latin1")]));
       expect(parts[0]).toBe(text);
-      expect(parts.slice(1)).toEqual([{ damage: expect.any(String), reason: expect.any(String) }]);
+      expect(parts.slice(1)).toEqual([damage(junk === "\x1f" ? "TRUNCATED" : "CORRUPT")]);
     }
-    expect(await unpack(Buffer.concat([packed, Buffer.alloc(100_000), Buffer.from("x")]), 4096)).toEqual([
-      text,
-      damage("CORRUPT"),
-    ]);
+    const padded = Buffer.concat([packed, Buffer.alloc(100_000), Buffer.from("x")]);
+    expect(await unpack(padded, 4096)).toEqual([text, damage("CORRUPT", padded.length - 1, padded.length)]);
   });
 
   test("broken in the middle: every byte before the break is read", async () => {
@@ -232,7 +227,9 @@ describe("damaged gzip", () => {
       const wrong = Buffer.from(bytes);
       wrong[at] = (wrong[at] ?? 0) ^ 0x55;
       const parts = await unpack(wrong);
-      expect(parts.at(-1)).toMatchObject({ damage: expect.stringMatching(/CORRUPT|TRUNCATED/) });
+      expect(parts.at(-1)).toMatchObject({
+        damage: expect.stringMatching(/^CONTAINER_(CORRUPT|TRUNCATED)$/),
+      });
       // What a decoder that is fed byte by byte makes of the good bytes.
       const [before] = await unpack(bytes.subarray(0, at));
       if (typeof before === "string") expect(String(parts[0]).startsWith(before)).toBe(true);
@@ -255,8 +252,13 @@ describe("damaged ZIP", () => {
   });
 
   test("a method or an encryption that nobody reads here is said, and costs no other file", async () => {
-    const bytes = zip({ content: "x", method: 99 }, { content: "x", flags: 1 }, { content: '{"b":2}' });
-    expect(await unpack(bytes)).toEqual([damage("UNSUPPORTED"), "\n", damage("UNSUPPORTED"), '\n{"b":2}']);
+    const bytes = zip({ content: "x", method: 99 }, { content: "xyz", flags: 1 }, { content: '{"b":2}' });
+    expect(await unpack(bytes)).toEqual([
+      damage("UNSUPPORTED", 34, 35),
+      "\n",
+      damage("UNSUPPORTED", 69, 74),
+      '\n{"b":2}',
+    ]);
   });
 
   test("without its end, the first file is read as far as it goes", async () => {
@@ -274,6 +276,99 @@ describe("damaged ZIP", () => {
     expect(await unpack(plain.subarray(0, 20))).toEqual([damage("CORRUPT")]);
   });
 
+  test("without its end, all files are read one behind the other", async () => {
+    for (const descriptor of [true, false, "unsigned"] as const) {
+      const parts = [lines(0, 50), "", lines(50, 100)];
+      const bytes = zip(...parts.map((content) => ({ content, descriptor })));
+      const directory = bytes.indexOf("PK\x01\x02");
+      const all = `${parts[0]}\n\n${parts[2]}`;
+      expect(await unpack(bytes.subarray(0, bytes.length - 1))).toEqual([
+        all,
+        damage("CORRUPT", directory, bytes.length - 1),
+      ]);
+      const [cut, ...rest] = await unpack(bytes.subarray(0, directory - 40));
+      expect(all.startsWith(String(cut))).toBe(true);
+      expect(String(cut)).toContain(`${parts[0]}\n\n{"n":50`);
+      expect(rest).toEqual([damage("TRUNCATED", directory - 40, directory - 40)]);
+    }
+  });
+
+  test("a broken central directory costs no file, also in its middle", async () => {
+    const bytes = zip(...[0, 1, 2].map((n) => ({ content: lines(n, n + 1), descriptor: true })));
+    const directory = bytes.indexOf("PK\x01\x02");
+    for (const at of [directory, bytes.indexOf("PK\x01\x02", directory + 1)]) {
+      const wrong = Buffer.from(bytes);
+      wrong[at] = 0;
+      const all = [0, 1, 2].map((n) => lines(n, n + 1)).join("\n");
+      expect(await unpack(wrong)).toEqual([all, damage("CORRUPT", directory, bytes.length)]);
+    }
+  });
+
+  test("bytes that belong to no file are damage: before it, between two, behind the end", async () => {
+    const first = zip({ content: '{"a":1}' });
+    const junk = Buffer.from('{"hidden":1}');
+    const directory = first.indexOf("PK\x01\x02");
+    const moved = (bytes: Buffer) => {
+      bytes.writeUInt32LE(directory + junk.length, bytes.length - 6);
+      return bytes;
+    };
+    const between = moved(Buffer.concat([first.subarray(0, directory), junk, first.subarray(directory)]));
+    expect(await unpack(between)).toEqual(['{"a":1}', damage("CORRUPT", directory, directory + junk.length)]);
+    expect(await unpack(Buffer.concat([first, junk]))).toEqual([
+      '{"a":1}',
+      damage("CORRUPT", directory, first.length + junk.length),
+    ]);
+    const before = moved(Buffer.concat([junk, first]));
+    expect(String((await unpack(before))[0]).startsWith('{"hidden":1}PK')).toBe(true);
+  });
+
+  test("a second ZIP behind the first is not lost in silence", async () => {
+    const first = zip({ content: '{"a":1}' });
+    const second = zip({ content: '{"b":2}' });
+    const size = first.length + second.length;
+    const firstEnd = first.length - 22;
+    expect(await unpack(Buffer.concat([first, second]))).toEqual([
+      '{"a":1}',
+      damage("CORRUPT", firstEnd, size - 22),
+    ]);
+  });
+
+  test("a file that the directory lists twice is read once: no bomb of files over each other", async () => {
+    const bytes = zip({ content: text });
+    const directory = bytes.indexOf("PK\x01\x02");
+    const entry = bytes.subarray(directory, bytes.length - 22);
+    const end = Buffer.from(bytes.subarray(bytes.length - 22));
+    end.writeUInt16LE(2, 8);
+    end.writeUInt16LE(2, 10);
+    expect(await unpack(Buffer.concat([bytes.subarray(0, directory), entry, entry, end]))).toEqual([
+      text,
+      damage("CORRUPT"),
+    ]);
+  });
+
+  test("fewer files in the directory's count than in the directory are not lost in silence", async () => {
+    const bytes = zip({ content: '{"a":1}' }, { content: '{"b":2}' });
+    bytes.writeUInt16LE(1, bytes.length - 12);
+    const second = bytes.indexOf("PK\x03\x04", 4);
+    const parts = await unpack(bytes);
+    expect(parts[0]).toBe('{"a":1}');
+    expect(parts[1]).toMatchObject({ damage: "CONTAINER_CORRUPT", start: second });
+  });
+
+  test("a deflated file that ends before its end says so", async () => {
+    const short = zip({ content: '{"a":1}' });
+    const directory = short.indexOf("PK\x01\x02");
+    const bytes = Buffer.concat([
+      short.subarray(0, directory),
+      Buffer.from("hidden"),
+      short.subarray(directory),
+    ]);
+    const size = directory - 34 + 6;
+    bytes.writeUInt32LE(size, directory + 6 + 20);
+    bytes.writeUInt32LE(directory + 6, bytes.length - 6);
+    expect(await unpack(bytes)).toEqual(['{"a":1}', damage("CORRUPT", directory, directory + 6)]);
+  });
+
   test("pointers that lead nowhere are damage, not a failure of the store", async () => {
     const bytes = zip({ content: '{"a":1}' });
     for (const at of [bytes.length - 6, bytes.length - 22 - 8]) {
@@ -285,11 +380,91 @@ describe("damaged ZIP", () => {
   });
 });
 
+describe("bombs", () => {
+  const zeros = gzipSync(Buffer.alloc(40_000_000));
+
+  test.each([
+    ["gzip", zeros],
+    ["ZIP", zip({ content: "\0".repeat(40_000_000) })],
+    ["xerial's Snappy", xerial(Buffer.alloc(40_000_000), { blockBytes: 2 ** 24 }).bytes],
+  ])("%s: what comes before the limit is given out, the rest is one damage", async (_, bytes) => {
+    for (const maxInflatedBytes of [1, 1000, 20_000_000]) {
+      const [out, ...rest] = await unpack(bytes, undefined, { maxInflatedBytes });
+      expect(String(out).length).toBe(maxInflatedBytes);
+      expect(rest).toEqual([damage("BOMB", undefined, bytes.length)]);
+      expect((rest[0] as Damage).start).toBeLessThan(bytes.length);
+    }
+  });
+
+  test("a ratio counts from 16 MiB on, over the whole object", async () => {
+    expect(String((await unpack(zeros, undefined, { maxRatio: 10 }))[0]).length).toBe(16 * 1024 * 1024);
+    expect(await unpack(zeros, undefined, { maxRatio: 10 })).toHaveLength(2);
+    const ratio = 40_000_000 / zeros.length;
+    expect(await unpack(zeros, undefined, { maxRatio: Math.ceil(ratio) })).toHaveLength(1);
+    const harmless = gzipSync(Buffer.alloc(16 * 1024 * 1024));
+    expect(await unpack(harmless, undefined, { maxRatio: 1 })).toHaveLength(1);
+  });
+
+  test("by default nothing that deflate can do to records is a bomb, and raw bytes never are", async () => {
+    expect(await unpack(zeros)).toHaveLength(1);
+    const equal = Buffer.alloc(20_000_000, `{"a":${"1".repeat(100)}}\n`);
+    expect((await unpack(gzipSync(equal)))[0]).toBe(equal.toString());
+    expect(await unpack(Buffer.from(text), undefined, { maxInflatedBytes: 10, maxRatio: 0.1 })).toEqual([
+      text,
+    ]);
+  });
+});
+
+describe("what nobody reads here", () => {
+  test.each([
+    ["Zstandard", "28b52ffd"],
+    ["official framing", "ff060000734e61507059"],
+    ["bzip2", "425a6839314159265359"],
+    ["xz", "fd377a585a00"],
+    ["Parquet", "5041523115"],
+    ["Avro", "4f626a01"],
+  ])("%s is one damage that covers the object and says what it is", async (name, magic) => {
+    const bytes = Buffer.concat([Buffer.from(magic, "hex"), Buffer.from("\n{}\n".repeat(50))]);
+    const parts = await unpack(bytes);
+    expect(parts).toEqual([damage("UNSUPPORTED", 0, bytes.length)]);
+    expect((parts[0] as Damage).reason).toContain(name);
+  });
+});
+
 describe("the store", () => {
   test.each([
     ["raw", Buffer.from(text)],
     ["gzip", gzipSync(text)],
-    ["ZIP", zip({ content: text })],
+    ["ZIP", zip({ content: text, descriptor: true })],
+    ["xerial's Snappy", xerial(Buffer.from(text)).bytes],
+    ["Hadoop's Snappy", hadoop(Buffer.from(text)).bytes],
+  ])("%s: bytes that it keeps back never pass for the object's end", async (_, bytes) => {
+    const { store, size } = await stored(bytes);
+    const { read } = store;
+    let short = 0;
+    let reads = 0;
+    store.read = async function* (key, options = {}) {
+      const end = options.end ?? size;
+      yield* read(key, { ...options, end: reads++ === short ? Math.max(end - 1, 0) : end });
+    };
+    const all = async () => {
+      for await (const _window of decompress({ store, key: "object", size }));
+    };
+    short = -1;
+    await all();
+    const usual = reads;
+    for (short = 0; short < usual; short++) {
+      reads = 0;
+      await expect(all()).rejects.toMatchObject({ name: "StoreError", code: "TRANSIENT" });
+    }
+  });
+
+  test.each([
+    ["raw", Buffer.from(text)],
+    ["gzip", gzipSync(text)],
+    ["ZIP", zip({ content: text, descriptor: true })],
+    ["xerial's Snappy", xerial(Buffer.from(text)).bytes],
+    ["Hadoop's Snappy", hadoop(Buffer.from(text)).bytes],
   ])("%s: its errors pass through untouched, whenever they come", async (_, bytes) => {
     const { store, size } = await stored(bytes);
     const reads = async () => {

@@ -57,10 +57,10 @@ function parse(bytes: Buffer, start: number, end: number): { value: unknown } | 
   }
 }
 
-/** A line that starts with `{`, or `}` before `{"` where the quote begins a key. */
+/** A line that starts with `{`, behind a line feed or a carriage return, or `}` before `{"` where the quote begins a key. */
 function nextRecord(bytes: Buffer, start: number): number {
   for (let at = start + 1; at < bytes.length; at++) {
-    if (bytes[at] === 0x0a) {
+    if (bytes[at] === 0x0a || bytes[at] === 0x0d) {
       const first = skipBlanks(bytes, at, false);
       if (bytes[first] === 0x7b) return first;
     }
@@ -71,7 +71,8 @@ function nextRecord(bytes: Buffer, start: number): number {
 
 function nextLine(bytes: Buffer, start: number): number {
   for (let at = start + 1; at < bytes.length; at++) {
-    if (bytes[at] === 0x0a || bytes.toString("latin1", at, at + 2) === '{"') return at;
+    const isLineEnd = bytes[at] === 0x0a || bytes[at] === 0x0d;
+    if (isLineEnd || bytes.toString("latin1", at, at + 2) === '{"') return at;
   }
   return bytes.length;
 }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import type { Damage } from "../../src/intake/decompress.ts";
+import type { Damage } from "../../src/intake/container.ts";
 import { JsonScanner } from "../../src/intake/json-scanner.ts";
 import { type RawRecord, type RecordsOptions, readRecords } from "../../src/intake/records.ts";
 import { hostileJson, jsonPieces } from "./arbitraries.ts";
@@ -274,30 +274,45 @@ describe("a record that is too large", () => {
 });
 
 describe("damage", () => {
-  const damage = { damage: "CORRUPT", reason: "the gzip data is corrupt" } as const;
+  const damage = {
+    damage: "CONTAINER_CORRUPT",
+    reason: "the gzip data is corrupt",
+    start: 40,
+    end: 90,
+  } as const;
   async function* damaged(...windows: readonly (string | Damage)[]) {
     for (const window of windows) yield typeof window === "string" ? Buffer.from(window) : window;
   }
 
-  test("is one invalid record, which has the bytes of the record that it broke", async () => {
+  test("is one invalid record without bytes, of the stored range that could not be read", async () => {
+    const records = await collect(damaged('{"a":1}', damage));
+    expect(records).toMatchObject([{ value: { a: 1 } }, { index: 1, start: 7, end: 7 }]);
+    expect(records[1]).toEqual({
+      code: "CONTAINER_CORRUPT",
+      reason: damage.reason,
+      index: 1,
+      start: 7,
+      end: 7,
+      stored: { start: 40, end: 90 },
+    });
+  });
+
+  test("leaves the record that it broke as one of its own, with the bytes that were read", async () => {
     expect(await collect(damaged('{"a":1}\n{"b"', ':"x', damage))).toMatchObject([
       { value: { a: 1 }, index: 0 },
-      { code: "DAMAGED", reason: damage.reason, index: 1, start: 8, end: 15, bytes: Buffer.from('{"b":"x') },
+      { code: "CUT_OFF", index: 1, start: 8, end: 15, bytes: Buffer.from('{"b":"x') },
+      { code: "CONTAINER_CORRUPT", index: 2, start: 15, end: 15 },
     ]);
   });
 
-  test("is one invalid record without bytes where no record was broken", async () => {
-    const records = await collect(damaged('{"a":1}', damage));
-    expect(records).toMatchObject([{ value: { a: 1 } }, { code: "DAMAGED", index: 1, start: 7, end: 7 }]);
-    expect(records[1]).not.toHaveProperty("bytes");
-  });
-
-  test("does not end the reading when more can be read", async () => {
-    expect(brief(await collect(damaged('{"a":1}{"b', damage, '\n{"c":1}', damage)))).toEqual([
+  test("does not end the reading when more can be read, and joins nothing across itself", async () => {
+    expect(brief(await collect(damaged('{"a":1}{"b', damage, '":2}\n{"c":1}', damage)))).toEqual([
       '{"a":1}',
-      'DAMAGED {"b',
+      'CUT_OFF {"b',
+      "CONTAINER_CORRUPT -",
+      'NOT_JSON ":2}',
       '{"c":1}',
-      "DAMAGED -",
+      "CONTAINER_CORRUPT -",
     ]);
   });
 });
