@@ -85,6 +85,9 @@ process.env["AWS_ACCESS_KEY_ID"] = "sample";
 process.env["AWS_SECRET_ACCESS_KEY"] = "sample";
 delete process.env["AWS_SESSION_TOKEN"];
 
+// Ending by `exit`, not by the signal itself, gives a terminal its cursor back.
+process.once("SIGINT", () => process.exit(exitCodes.interrupted));
+
 const deliver = async () =>
   run({
     address: folder("bucket"),
