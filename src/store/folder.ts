@@ -31,8 +31,9 @@ const temporaryName = /^\.[0-9a-f-]{36}\.unfinished$/;
 /**
  * An {@link ObjectStore} over a folder. A version is the MD5 of the content, so the first look at a file reads
  * all of it. Writes are made durable as a new file, then named: readers hold either the old file or the new one.
+ * A file that somebody else writes to in place while it is read is {@link StoreError} `CHANGED`.
  *
- * Only regular files are objects. A listing does not follow symbolic links.
+ * Only regular files are objects, also behind symbolic links, which a listing does not follow.
  */
 export function folderStore(options: FolderOptions): ObjectStore {
   const root = path.resolve(options.root);
@@ -78,7 +79,8 @@ export function folderStore(options: FolderOptions): ObjectStore {
       const stats = await handle.stat({ bigint: true });
       if (stats.isFile()) return { handle, stats };
     } catch (error) {
-      if (!isMissing(error)) {
+      // What cannot be opened for reading at all, a socket say, is no object either.
+      if (!isMissing(error) && codeOf(error) !== "ENXIO") {
         await handle?.close();
         throw error;
       }
@@ -132,7 +134,9 @@ export function folderStore(options: FolderOptions): ObjectStore {
       if (entry.endsWith("/")) {
         if (key.startsWith(prefix) || prefix.startsWith(key)) yield* walk(key, prefix);
       } else if (key.startsWith(prefix)) {
-        const info = await inspect(key, path.join(root, key));
+        const info = await inspect(key, path.join(root, key)).catch((error: unknown) => {
+          throw failed("looking at", key, error);
+        });
         if (info !== undefined) yield info;
         else if (entry.includes("\ufffd"))
           throw new StoreError("FAILED", `${nameOf(key)}: a name is not UTF-8`);
@@ -170,7 +174,12 @@ export function folderStore(options: FolderOptions): ObjectStore {
         if (version !== undefined && (await digestOf(file, found, signal)) !== version) {
           throw changed("reading", file);
         }
-        yield* chunks(handle, start, end, signal);
+        for await (const chunk of chunks(handle, start, end, signal)) {
+          await stayedAs(found, file);
+          yield chunk;
+        }
+        // A file that became shorter ends early.
+        await stayedAs(found, file);
       } catch (error) {
         throw failed("reading", key, error, signal);
       } finally {
@@ -224,6 +233,12 @@ export function folderStore(options: FolderOptions): ObjectStore {
 interface Opened {
   readonly handle: FileHandle;
   readonly stats: BigIntStats;
+}
+
+/** @throws {StoreError} `CHANGED` when somebody wrote to the open file. Its change time tells less: losing its name changes that. */
+async function stayedAs({ handle, stats }: Opened, file: string): Promise<void> {
+  const now = await handle.stat({ bigint: true });
+  if (now.size !== stats.size || now.mtimeNs !== stats.mtimeNs) throw changed("reading", file);
 }
 
 /**
@@ -340,8 +355,10 @@ const codes: Readonly<Record<string, StoreErrorCode>> = {
 };
 
 const hints: Readonly<Record<string, string>> = {
-  EEXIST: "a folder of that name, or a file where a folder should be, is in the way",
+  EACCES: "this user may not do that there, check the permissions of the file and its folders",
+  EEXIST: "a folder or something else that is no file, or a file where a folder should be, is in the way",
   EISDIR: "a folder of that name is in the way",
+  ELOOP: "its symbolic links lead in a circle",
   EPERM: "not permitted here (a write that must not overwrite needs a file system with hard links)",
   ENOTDIR: "a file is in the way where a folder should be",
   ENOTEMPTY: "a folder of that name is in the way",

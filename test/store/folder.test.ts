@@ -1,4 +1,20 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import {
+  appendFile,
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
@@ -8,7 +24,9 @@ import { subStore } from "../../src/store/sub-store.ts";
 import { cases, listed, manualClock, text } from "./suite.ts";
 
 const folders: string[] = [];
+const closing: (() => unknown)[] = [];
 afterEach(async () => {
+  for (const close of closing.splice(0)) close();
   for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
 });
 
@@ -165,3 +183,189 @@ describe("a folder as a store", () => {
     expect(folderStore({ root: "relative" }).location).toBe(`file://${path.resolve("relative")}`);
   });
 });
+
+describe("a file that somebody else writes to while it is read", () => {
+  const before = Buffer.alloc(900_000, "a");
+  const over = async (file: string, bytes: Buffer) => {
+    const { mtimeNs } = await stat(file, { bigint: true });
+    // Again within the same tick of the file system's clock, nobody could tell the two apart.
+    do await writeFile(file, bytes);
+    while ((await stat(file, { bigint: true })).mtimeNs === mtimeNs);
+  };
+  const changes: Readonly<Record<string, (file: string) => Promise<void>>> = {
+    "overwritten in place": (file) => over(file, Buffer.alloc(900_000, "b")),
+    truncated: (file) => truncate(file, 300_000),
+    "truncated to nothing": (file) => truncate(file, 0),
+    "appended to": (file) => appendFile(file, "b"),
+  };
+  for (const [name, change] of Object.entries(changes)) {
+    for (const named of [true, false]) {
+      test(`and ${name} is CHANGED, ${named ? "with" : "without"} a version, and none of the new bytes is given out`, async () => {
+        const { store, root } = await world();
+        await store.put("k", before);
+        const version = named ? { version: (await store.look("k"))?.version ?? "" } : {};
+        const seen: Uint8Array[] = [];
+        const reading = (async () => {
+          for await (const chunk of store.read("k", version)) {
+            if (seen.push(chunk) === 1) await change(path.join(root, "k"));
+          }
+        })();
+        await expect(reading).rejects.toMatchObject({
+          code: "CHANGED",
+          message: expect.stringContaining(path.join(root, "k")),
+        });
+        expect(Buffer.concat(seen).equals(before.subarray(0, Buffer.concat(seen).length))).toBe(true);
+      });
+    }
+  }
+
+  test("and deleted or replaced is read to its end: the open file stays what it was", async () => {
+    for (const change of [
+      (store: ObjectStore) => store.delete("k"),
+      (store: ObjectStore) => store.put("k", Buffer.alloc(10, "b")),
+    ]) {
+      const { store } = await world();
+      await store.put("k", before);
+      const seen: Uint8Array[] = [];
+      for await (const chunk of store.read("k")) if (seen.push(chunk) === 1) await change(store);
+      expect(Buffer.concat(seen).equals(before)).toBe(true);
+    }
+  });
+});
+
+describe("what is no regular file", () => {
+  const makers: Readonly<Record<string, (file: string) => unknown>> = {
+    "a pipe": (file) => execFileSync("mkfifo", [file]),
+    "a socket": async (file) => {
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(file, resolve));
+      closing.push(() => server.close());
+    },
+    "a folder": (file) => mkdir(file),
+    "a link to nothing": (file) => symlink("nothing", file),
+    "a link to a folder": (file) => symlink("/", file),
+    "a link to a pipe": (file) => {
+      execFileSync("mkfifo", [`${file}.pipe`]);
+      return symlink(`${file}.pipe`, file);
+    },
+    "a device": (file) => symlink("/dev/zero", file),
+  };
+  for (const [name, make] of Object.entries(makers)) {
+    test(`${name} with the name of a key is no object, and nobody waits for it`, async () => {
+      const { store, root } = await world();
+      await mkdir(root);
+      await make(path.join(root, "k"));
+      expect(await store.look("k")).toBeUndefined();
+      await expect(readAll(store, "k")).rejects.toMatchObject({ code: "NOT_FOUND" });
+      expect(await listed(store, "")).toEqual([]);
+      await store.delete("k");
+      await expect(store.putIfAbsent("k", text("x"))).rejects.toMatchObject({
+        code: "FAILED",
+        message: expect.stringContaining("in the way"),
+      });
+    });
+  }
+
+  test("links that lead in a circle are FAILED, in a sentence", async () => {
+    const { store, root } = await world();
+    await mkdir(root);
+    await symlink("k", path.join(root, "k"));
+    for (const call of [() => store.look("k"), () => readAll(store, "k")]) {
+      await expect(call()).rejects.toMatchObject({
+        code: "FAILED",
+        message: expect.stringMatching(/ELOOP: its symbolic links lead in a circle$/),
+      });
+    }
+  });
+
+  test("a link to a file is that file to whoever knows its name, and a write replaces the link alone", async () => {
+    const { store, root } = await world();
+    await store.put("real", text("content"));
+    await symlink("real", path.join(root, "k"));
+    expect(String(await readAll(store, "k"))).toBe("content");
+    expect((await store.look("k"))?.version).toBe((await store.look("real"))?.version);
+    await store.put("k", text("new"));
+    expect(String(await readAll(store, "real"))).toBe("content");
+    expect(String(await readAll(store, "k"))).toBe("new");
+  });
+});
+
+test("what this user may not read or write is DENIED, in one sentence that names the file", async () => {
+  const { store, root } = await world();
+  await store.put("closed/k", text("x"));
+  await store.put("k", text("x"));
+  await chmod(path.join(root, "k"), 0);
+  await chmod(path.join(root, "closed"), 0);
+  await chmod(path.dirname(root), 0o755);
+  await chmod(root, 0o755);
+  await asNobody(async () => {
+    const calls: readonly (readonly [string, () => Promise<unknown>])[] = [
+      ["k", () => store.look("k")],
+      ["k", () => readAll(store, "k")],
+      ["k", () => listed(store, "k")],
+      ["closed/k", () => store.look("closed/k")],
+      ["closed", () => listed(store, "closed/")],
+      ["new", () => store.put("new", text("x"))],
+      ["new", () => store.putIfAbsent("new", text("x"))],
+      ["k", () => store.delete("k")],
+    ];
+    for (const [key, call] of calls) {
+      await expect(call(), `${call}`).rejects.toMatchObject({
+        code: "DENIED",
+        message: expect.stringMatching(new RegExp(`${root}/${key}.* failed: EACCES: this user may not`)),
+      });
+    }
+  });
+  await chmod(path.join(root, "closed"), 0o755);
+});
+
+test.skipIf(process.platform !== "linux")("no file stays open, however a read ends", async () => {
+  const { store, root } = await world();
+  await store.put("k", Buffer.alloc(900_000, "a"));
+  const file = path.join(root, "k");
+  const over = new AbortController();
+  const ends: readonly (() => Promise<unknown>)[] = [
+    () => readAll(store, "k"),
+    async () => {
+      for await (const _ of store.read("k")) break;
+    },
+    async () => {
+      for await (const _ of store.read("k")) throw new Error("the reader's own");
+    },
+    async () => {
+      for await (const _ of store.read("k", { signal: over.signal })) over.abort();
+    },
+    () => readAll(store, "k", { version: "another" }),
+    () => store.look("k"),
+    () => store.look("k", { version: "another" }),
+    () => listed(store, ""),
+    async () => {
+      for await (const _ of store.list("")) break;
+    },
+    async () => {
+      for await (const _ of store.read("k")) await truncate(file, 10);
+    },
+  ];
+  for (const end of ends) {
+    await end().catch(() => {});
+    expect(await openFiles(root), `${end}`).toEqual([]);
+  }
+});
+
+/** What this process holds open below a folder. */
+async function openFiles(folder: string): Promise<string[]> {
+  const handles = await readdir("/proc/self/fd");
+  const files = await Promise.all(handles.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => "")));
+  return files.filter((each) => each.startsWith(folder));
+}
+
+/** As a user without rights: root may do everything. */
+async function asNobody(act: () => Promise<void>): Promise<void> {
+  if (process.geteuid?.() !== 0) return await act();
+  process.seteuid?.(65_534);
+  try {
+    await act();
+  } finally {
+    process.seteuid?.(0);
+  }
+}
