@@ -49,11 +49,20 @@ export async function* unzip(reading: Reading): Parts {
   const options = { autoClose: false, decodeStrings: false };
   const zip = await reader.attempt(() => fromRandomAccessReaderPromise(reader, size, options));
   const covered = new Covered();
-  const files = { count: 0, between: false };
+  const files = { count: 0, missing: 0, between: false };
   const isListed = zip !== undefined && (yield* listed(reading, reader, zip, covered, files));
-  for (const gap of covered.gaps(size)) {
+  const gaps = covered.gaps(size);
+  const missing = `${files.missing} of its files are not where they should be`;
+  if (isListed && gaps.length === 0 && files.missing > 0) {
+    yield damaged("CONTAINER_CORRUPT", { start: size, end: size }, `the ZIP is corrupt: ${missing}`);
+  }
+  for (const gap of gaps) {
     if (isListed) {
-      yield damaged("CONTAINER_CORRUPT", gap, "the ZIP has bytes that belong to none of its files");
+      yield damaged(
+        "CONTAINER_CORRUPT",
+        gap,
+        `the ZIP has bytes that belong to none of its files; ${missing}`,
+      );
       continue;
     }
     const reached = yield* walk(reading, gap, files);
@@ -66,6 +75,8 @@ export async function* unzip(reading: Reading): Parts {
 
 interface Files {
   count: number;
+  /** Listed, and not found. What they held is among the bytes that belong to no file. */
+  missing: number;
   /** A file has been given out, so the next one begins on a line of its own. */
   between: boolean;
 }
@@ -86,14 +97,12 @@ async function* listed(
     if (next.done === true) break;
     files.count++;
     const entry = next.value;
-    const { compressedSize, fileNameLength, relativeOffsetOfLocalHeader: offset } = entry;
+    const { compressedSize, relativeOffsetOfLocalHeader: offset } = entry;
     directoryBytes +=
-      directoryHeaderBytes + fileNameLength + entry.extraFieldLength + entry.fileCommentLength;
+      directoryHeaderBytes + entry.fileNameLength + entry.extraFieldLength + entry.fileCommentLength;
     const header = await reader.attempt(() => zip.readLocalFileHeaderPromise(entry, { minimal: true }));
     if (header === undefined) {
-      const likely = within(reading, offset, offset + localHeader.bytes + fileNameLength + compressedSize);
-      covered.add(likely);
-      yield damaged("CONTAINER_CORRUPT", likely, `file ${files.count} of the ZIP is not where it should be`);
+      files.missing++;
       continue;
     }
     const data = { start: header.fileDataStart, end: header.fileDataStart + compressedSize };
@@ -228,10 +237,6 @@ function descriptorLength(bytes: Buffer): number {
   if (length !== undefined) return length;
   const isSigned = bytes.subarray(0, descriptorSignature.length).equals(descriptorSignature);
   return isSigned ? Math.min(descriptorLengths[0] ?? 0, bytes.length) : 0;
-}
-
-function within({ size }: StoredObject, start: number, end: number): StoredRange {
-  return { start: Math.min(start, size), end: Math.min(end, size) };
 }
 
 function unsupported(how: number): string {
