@@ -445,11 +445,17 @@ describe("the same seed gives the same outcomes", () => {
   async function outcomes(seed: number, kinds: readonly Fault[]) {
     const world = open();
     world.put(Array.from({ length: 240 }, (_, index) => eventRecord(index)));
-    world.next = drawFaults({ seed, rate: 0.3, kinds });
+    const draw = drawFaults({ seed, rate: 0.3, kinds });
+    let faults = 0;
+    world.next = (request, n) => {
+      const fault = draw(request, n);
+      if (fault !== undefined) faults++;
+      return fault;
+    };
     const ill = await world.deliver();
     world.next = () => undefined;
     const well = await world.deliver();
-    return { world, ill, well };
+    return { world, ill, well, faults };
   }
   const comparable = ({ world, ill, well }: Awaited<ReturnType<typeof outcomes>>) => ({
     ill,
@@ -462,6 +468,7 @@ describe("the same seed gives the same outcomes", () => {
     for (const seed of [1, 2]) {
       const once = await outcomes(seed, [fault]);
       expect(once.ill.letters).toEqual([]);
+      expect(once.faults).toBeGreaterThan(0);
       expect(once.ill.report.delivered + once.ill.report.pending).toBe(240);
       expect(once.well.report).toMatchObject({ delivered: once.ill.report.pending, pending: 0 });
       expectEachOnce(once.world.twin.stored, idsOf(240));
