@@ -290,6 +290,11 @@ describe("a reply to three events", () => {
     ["400 that names one twice", reply(400, failing(2, 1, 1)), "delivered rejected delivered"],
     ["400 that does not add up", reply(400, failing(1, 1)), "transient rejected transient"],
     ["400 with an index out of range", reply(400, failing(2, 3)), "transient transient transient"],
+    [
+      "400 that adds up, though one index is no event's",
+      reply(400, failing(2, 1, 99)),
+      "transient rejected transient",
+    ],
     ["400 with a negative index", reply(400, failing(1, 0, -1)), "rejected transient transient"],
     ["400 with a fraction for an index", reply(400, failing(2, 0.5)), "transient transient transient"],
     ["400 with no index", reply(400, failing(2, undefined)), "transient transient transient"],
