@@ -66,7 +66,7 @@ export async function* unzip(reading: Reading): Parts {
       continue;
     }
     const reached = yield* walk(reading, gap, files);
-    if (reached === gap.end) continue;
+    if (reached === undefined) continue;
     const left = { start: reached, end: gap.end };
     const found = `files before it were read one behind the other: ${files.count}`;
     yield damaged("CONTAINER_CORRUPT", left, `the ZIP's central directory cannot be read; ${found}`);
@@ -97,25 +97,23 @@ async function* listed(
     if (next.done === true) break;
     files.count++;
     const entry = next.value;
-    const { compressedSize, relativeOffsetOfLocalHeader: offset } = entry;
     directoryBytes +=
       directoryHeaderBytes + entry.fileNameLength + entry.extraFieldLength + entry.fileCommentLength;
-    const header = await reader.attempt(() => zip.readLocalFileHeaderPromise(entry, { minimal: true }));
-    if (header === undefined) {
+    const data = await locate(reader, entry, reading.size);
+    if (data === undefined) {
       files.missing++;
       continue;
     }
-    const data = { start: header.fileDataStart, end: header.fileDataStart + compressedSize };
     let { end } = data;
     if ((entry.generalPurposeBitFlag & flag.descriptor) !== 0) {
       end += descriptorLength(await reader.bytes(end, end + mostDescriptorBytes));
     }
-    if (!covered.add({ start: offset, end })) {
+    if (!covered.add({ start: entry.relativeOffsetOfLocalHeader, end })) {
       // Many files over the same bytes make a bomb of any size: https://www.bamsoftware.com/hacks/zipbomb/
       yield damaged("CONTAINER_CORRUPT", data, `file ${files.count} of the ZIP lies over another one`);
       continue;
     }
-    if (compressedSize === 0) continue;
+    if (data.start === data.end) continue;
     if (files.between) yield Buffer.from(lineFeed);
     files.between = true;
     yield* unzipFile(reading, entry, data);
@@ -145,6 +143,28 @@ async function directory(
     { start, end: start + bytes },
     { start: behind, end: size },
   ];
+}
+
+/**
+ * Where a listed file's data stand. Undefined when its local header contradicts the directory: a wrong length there
+ * would pass the file's data for a name, and another's for its own.
+ */
+async function locate(reader: StoreReader, entry: Entry, size: number): Promise<StoredRange | undefined> {
+  const { relativeOffsetOfLocalHeader: offset, fileNameLength, compressedSize } = entry;
+  const header = await reader.bytes(offset, offset + localHeader.bytes);
+  if (!isLocalHeader(header) || header.readUInt16LE(26) !== fileNameLength) return undefined;
+  const extraAt = offset + localHeader.bytes + fileNameLength;
+  const start = extraAt + header.readUInt16LE(28);
+  const end = start + compressedSize;
+  if (end > size || !isExtraField(await reader.bytes(extraAt, start))) return undefined;
+  return { start, end };
+}
+
+/** Blocks of an id, a length and as many bytes (4.5.1), and fewer zeros than make one, which aligning tools leave. */
+function isExtraField(bytes: Buffer): boolean {
+  let at = 0;
+  while (at + 4 <= bytes.length) at += 4 + bytes.readUInt16LE(at + 2);
+  return at <= bytes.length && bytes.subarray(at).every((byte) => byte === 0);
 }
 
 async function* unzipFile(reading: Reading, entry: Entry, data: StoredRange): Parts {
@@ -184,16 +204,19 @@ async function* unzipFile(reading: Reading, entry: Entry, data: StoredRange): Pa
   }
 }
 
-/** Reads local files one behind the other, and tells how far it came. What it could not read it has said. */
+/**
+ * Reads local files one behind the other, and tells how far it came. Undefined when the end came inside of a file,
+ * which it has said.
+ */
 async function* walk(
   reading: Reading,
   { start, end }: StoredRange,
   files: Files,
-): AsyncGenerator<Buffer | Damage, number> {
+): AsyncGenerator<Buffer | Damage, number | undefined> {
   let at = start;
   for (;;) {
     const header = await readBytes(reading, at, Math.min(at + localHeader.bytes, end));
-    if (header.length < localHeader.bytes || header.readUInt32LE(0) !== localHeader.signature) return at;
+    if (!isLocalHeader(header)) return at;
     const flags = header.readUInt16LE(6);
     const how = header.readUInt16LE(8);
     const from = at + localHeader.bytes + header.readUInt16LE(26) + header.readUInt16LE(28);
@@ -205,27 +228,31 @@ async function* walk(
     files.count++;
     if (files.between) yield Buffer.from(lineFeed);
     files.between = true;
+    at = to;
     if ((flags & flag.encrypted) !== 0 || (how !== method.stored && how !== method.deflated)) {
       yield damaged("CONTAINER_UNSUPPORTED", { start: from, end: to }, unsupported(how));
-      at = to;
+      if (!isSized) return undefined;
     } else if (how === method.stored) {
       yield* stored(reading, from, to);
-      at = to;
       if (to < from + bytes) {
         yield damaged("CONTAINER_TRUNCATED", { start: to, end: to }, "the ZIP ends inside of a file");
+        return undefined;
       }
     } else {
       const result = yield* inflate("deflate", reading, from, to);
       if ("damage" in result) {
         yield result;
-        at = to;
+        if (to === end) return undefined;
       } else at = result.reached;
     }
     if ((flags & flag.descriptor) !== 0) {
       at += descriptorLength(await readBytes(reading, at, Math.min(at + mostDescriptorBytes, end)));
     }
-    if (at === end) return end;
   }
+}
+
+function isLocalHeader(header: Buffer): boolean {
+  return header.length === localHeader.bytes && header.readUInt32LE(0) === localHeader.signature;
 }
 
 /** A descriptor and the mark of what follows it. */
