@@ -42,7 +42,7 @@ export function segmentSink(options: SegmentTrackOptions): Sink<TrackParams> {
         return reject("EVENT_NAME_MISSING", "the event has no name in Segment");
       }
       const { user_id: given } = event.metadata;
-      const userId = typeof given === "string" && given !== "" ? given : undefined;
+      const userId = typeof given === "string" && given.trim() !== "" ? given : undefined;
       // As U+FFFD, two of them could be one. Of the event's own ids and names the core has seen to it.
       if (!name.isWellFormed()) return reject("NOT_UNICODE", "the event's name is not well-formed Unicode");
       if (userId?.isWellFormed() === false) {
