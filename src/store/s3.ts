@@ -206,8 +206,8 @@ export function s3Store(options: S3Options): ObjectStore {
         }
         const failure = failed("reading", key, broken, signal);
         // What breaks behind the last byte is its checksum's mismatch.
-        const isOver = at >= (part.end ?? Number.POSITIVE_INFINITY) || signal?.aborted === true;
-        if (isOver || failure.code !== "TRANSIENT" || fruitless === fruitlessResumes) throw failure;
+        const isComplete = at >= (part.end ?? Number.POSITIVE_INFINITY);
+        if (isComplete || failure.code !== "TRANSIENT" || fruitless === fruitlessResumes) throw failure;
         await clock.sleep(resumePauseMs * 2 ** fruitless, signal);
       }
     },

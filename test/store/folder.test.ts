@@ -196,6 +196,11 @@ describe("a file that somebody else writes to while it is read", () => {
     "overwritten in place": (file) => over(file, Buffer.alloc(900_000, "b")),
     truncated: (file) => truncate(file, 300_000),
     "truncated to nothing": (file) => truncate(file, 0),
+    "truncated, with the old time put back": async (file) => {
+      const { atime, mtime } = await stat(file);
+      await truncate(file, 300_000);
+      await utimes(file, atime, mtime);
+    },
     "appended to": (file) => appendFile(file, "b"),
   };
   for (const [name, change] of Object.entries(changes)) {

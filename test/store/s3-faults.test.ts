@@ -232,7 +232,8 @@ describe("a body that stops moving", () => {
   test("is gone on with on another connection", async () => {
     let gets = 0;
     const { store, twin } = await world({
-      socketTimeout: 100,
+      attempts: 4,
+      socketTimeout: 200,
       change: (response) => (gets++ < 2 ? breakBody(response, 100_000, "hang") : response),
     });
     twin.put("bucket", "k", content);
@@ -254,24 +255,51 @@ describe("a body that stops moving", () => {
   });
 
   test("because its reader rests is no hang: whatever becomes of the connection, each byte comes once", async () => {
-    const lost = Promise.withResolvers<void>();
-    const large = Buffer.concat(Array.from({ length: 40 }, () => content));
-    const { store, twin, requests } = await world({
-      socketTimeout: 100,
-      change: (response, request) => {
-        request.signal.addEventListener("abort", () => lost.resolve());
-        return response;
+    const size = 16 * 1024 * 1024;
+    const closed = Promise.withResolvers<void>();
+    const asked: (string | undefined)[] = [];
+    const store = await rawStore(
+      (request, socket, response) => {
+        const { range } = request.headers;
+        asked.push(range);
+        let at = Number(/\d+/.exec(range ?? "0"));
+        socket.once("close", () => closed.resolve());
+        response.writeHead(range === undefined ? 200 : 206, {
+          ...identity,
+          "content-length": size - at,
+          ...(range !== undefined && { "content-range": `bytes ${at}-${size - 1}/${size}` }),
+        });
+        const more = () => {
+          for (let goesOn = true; goesOn && at < size; ) {
+            const piece = counted(at, Math.min(at + 64 * 1024, size));
+            at += piece.length;
+            goesOn = response.write(piece);
+          }
+          if (at === size) response.end();
+        };
+        response.on("drain", more);
+        more();
       },
-    });
-    twin.put("bucket", "k", large);
-    const seen: Uint8Array[] = [];
+      { maxAttempts: 4, requestHandler: { socketTimeout: 200 } },
+    );
+    let at = 0;
     for await (const chunk of store.read("k")) {
+      expect(counted(at, at + chunk.byteLength).equals(chunk)).toBe(true);
       // The lanes are full: nothing is taken until the client has given the connection up.
-      if (seen.push(chunk) === 1) await lost.promise;
+      if (at === 0) await closed.promise;
+      at += chunk.byteLength;
     }
-    expect(Buffer.concat(seen).equals(large)).toBe(true);
-    expect(requests.length).toBeGreaterThan(1);
+    expect(at).toBe(size);
+    expect(asked.length).toBeGreaterThan(1);
   });
+
+  /** Every fourth byte tells its place. */
+  function counted(start: number, end: number): Buffer {
+    const first = start - (start % 4);
+    const bytes = Buffer.alloc(end + 4 - first);
+    for (let at = first; at < end; at += 4) bytes.writeUInt32LE(at, at - first);
+    return bytes.subarray(start - first, end - first);
+  }
 
   test("for less than the client's patience, again and again, is only slow", async () => {
     const { store, twin, requests } = await world({
@@ -317,6 +345,28 @@ describe("a body that is not as long as its head says", () => {
     });
     expect(String(await readAll(store, "k"))).toBe("0123456789");
     expect(asked).toEqual([undefined, "bytes=5-"]);
+  });
+
+  test("and in chunks, which end properly, is none the less a part: the rest is asked for", async () => {
+    const asked: (string | undefined)[] = [];
+    const store = await rawStore((request, _, response) => {
+      const { range } = request.headers;
+      asked.push(range);
+      const first = range === "bytes=2-6";
+      response.writeHead(206, { ...identity, "content-range": `bytes ${first ? 2 : 5}-6/10` });
+      response.write(first ? "234" : "56");
+      response.end();
+    });
+    expect(String(await readAll(store, "k", { start: 2, end: 7 }))).toBe("23456");
+    expect(asked).toEqual(["bytes=2-6", "bytes=5-6"]);
+  });
+
+  test("and of which there is no more when the rest is asked for is CHANGED", async () => {
+    const store = await rawStore((request, socket, response) => {
+      if (request.headers.range !== undefined) response.writeHead(416).end();
+      else socket.end(`${head(10)}01234`);
+    });
+    expect(await failureOf(readAll(store, "k"))).toMatchObject({ code: "CHANGED" });
   });
 });
 
