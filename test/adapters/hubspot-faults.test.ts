@@ -228,7 +228,7 @@ describe("hubspot-events", () => {
     expect(held(run.twin)).toEqual(once(499));
   });
 
-  test("events without a definition are letters until it is made, and none is stored under another name", async () => {
+  test("events without a definition are letters, and none is stored under another name", async () => {
     const run = setup("hubspot-events", { events: { other: [] } });
     expect(await run.report()).toMatchObject({ delivered: 0, deadLettered: 10 });
     expect(run.twin.occurrences).toEqual([]);
@@ -239,6 +239,20 @@ describe("hubspot-companies", () => {
   const change = (fields: (n: number) => object) => (n: number) => ({
     metric_name: "crm",
     data: { event_time: "2026-01-01T00:00:00Z", ...fields(n) },
+  });
+
+  test("of a tenant's events in one batch the newest is written, whatever their order, and the others are filtered", async () => {
+    const minutes = [3, 9, 1];
+    const run = setup("hubspot-companies", {
+      count: 3,
+      change: (n) => ({
+        metadata: { tenant_id: "acme", event_id: `e${n}` },
+        data: { event_time: `2026-01-01T00:0${minutes[n]}:00Z`, minute: minutes[n] },
+      }),
+    });
+    expect(await run.report()).toMatchObject({ delivered: 1, filtered: 2, requests: 1 });
+    expect(run.requests.map(({ items }) => items)).toEqual([1, 1]);
+    expect(run.twin.companies.get("acme")).toMatchObject({ findings_upload_completed_minute: "9" });
   });
 
   test("a 207 that names the inputs at fault costs them alone", async () => {

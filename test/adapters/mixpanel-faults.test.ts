@@ -156,6 +156,23 @@ describe("a partial success", () => {
     expect(letters.map(({ event }) => event?.id)).toEqual(["e1", "e5", "e9"]);
   });
 
+  test("events that never left because the mapping refused them do not shift the indexes of a reply", async () => {
+    const run = setup({
+      change: (n) => (n === 0 || n === 4 ? { metric_name: "$merge" } : late(n)),
+    });
+    expect((await run.process()).sinks).toMatchObject({
+      mixpanel: { delivered: 5, deadLettered: 5, requests: 1 },
+    });
+    const letters = (await run.letters()).map(({ code, event }) => `${event?.id} ${code}`);
+    expect(letters.toSorted()).toEqual([
+      "e0 EVENT_NAME_INVALID",
+      "e1 TIME_REFUSED",
+      "e4 EVENT_NAME_INVALID",
+      "e5 TIME_REFUSED",
+      "e9 TIME_REFUSED",
+    ]);
+  });
+
   test("events that the reply does not account for are sent again without those that it refused", async () => {
     const run = setup({ change: late });
     // The vendor took five of the seven good ones, it says, and does not say which.
@@ -178,6 +195,30 @@ describe("a partial success", () => {
     });
     expect((await run.process()).sinks).toMatchObject({ mixpanel: { delivered: 7, deadLettered: 3 } });
     expect(run.requests.map(({ items }) => items)).toEqual([10, 7]);
+  });
+});
+
+describe("too much", () => {
+  test("a single event of over 1 MB is a letter, and is never sent", async () => {
+    const list = Array(75).fill("v".repeat(100));
+    const data = Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`list_${n}`, list]));
+    const run = setup({
+      change: (n) => (n === 3 ? { data: { event_time: "2026-01-01T00:00:00Z", ...data } } : {}),
+    });
+    expect((await run.process()).sinks).toMatchObject({ mixpanel: { delivered: 9, deadLettered: 1 } });
+    expect(await run.letters()).toMatchObject([{ code: "ITEM_TOO_LARGE", event: { id: "e3" }, attempts: 0 }]);
+  });
+
+  test("a project's quota costs no record its life: what does not fit into this minute comes in another", async () => {
+    const change = (n: number) => ({ data: { event_time: "2026-01-01T00:00:00Z", n } });
+    const run = setup({ count: 5000, eventsPerMinute: 2000, change });
+    for (let runs = 0; run.twin.stored.size < 5000 && runs < 10; runs++) {
+      const { deadLettered, delivered, pending, valid } = (await run.process()).sinks["mixpanel"] ?? {};
+      expect(deadLettered).toBe(0);
+      expect((delivered ?? 0) + (pending ?? 0)).toBe(valid);
+      await run.world.clock.advance(60 * second);
+    }
+    expect(held(run.twin)).toEqual(once(5000));
   });
 });
 
