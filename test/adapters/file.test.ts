@@ -7,7 +7,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { type FileHandle, mkdir, open, realpath } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -350,6 +350,28 @@ describe("names of tenants", () => {
       })),
     );
     expect(readFileSync(path("Acme"), "utf8")).not.toContain("e-2");
+  });
+});
+
+describe("disks that see names their own way", () => {
+  /** The next folder's real name, as such a disk would tell it. */
+  const realName = (name: string) => vi.mocked(realpath).mockResolvedValueOnce(join(directory, name));
+
+  test("one that keeps names decomposed takes the tenant whose name it is", async () => {
+    realName("Ünï".normalize("NFD"));
+    expect(await send([event({ tenantId: "Ünï" })])).toEqual(delivered);
+    expect(createFileTwin({ directory }).lines).toMatchObject([{ tenantId: "Ünï" }]);
+  });
+
+  test.each([
+    ["ignores case", "ACME"],
+    ["has short names", "acme-and-sons"],
+    ["ignores what cannot be seen", "acme\u200b"],
+  ])("one that %s mixes no two tenants", async (_, other) => {
+    realName(other);
+    const answer = await send([event({ tenantId: "acme" })]);
+    expect(answer).toMatchObject([{ status: "rejected", code: "TENANT_ID_NO_FOLDER_NAME" }]);
+    expect(createFileTwin({ directory }).lines).toEqual([]);
   });
 });
 
