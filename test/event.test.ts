@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseEvent, parseEventTime, type RefusalCode } from "../src/event.ts";
+import { parseEvent, parseEventTime, type RefusalCode, type TimeWindow } from "../src/event.ts";
 
 const record = {
   metric_name: "findings_upload_completed",
@@ -30,10 +30,13 @@ describe("the id", () => {
     expect(parseEvent(own, never)).toMatchObject({ event: { id: "e-1" } });
   });
 
-  test.each([[undefined], [null], [""], [7], [{}]])("is derived where the record's is %j", (event_id) => {
-    const own = { ...record, metadata: { ...record.metadata, event_id } };
-    expect(parseEvent(own, () => "derived")).toMatchObject({ event: { id: "derived" } });
-  });
+  test.each([[undefined], [null], [""], ["  "], ["\ud800"], [7], [{}]])(
+    "is derived where the record's is %j",
+    (event_id) => {
+      const own = { ...record, metadata: { ...record.metadata, event_id } };
+      expect(parseEvent(own, () => "derived")).toMatchObject({ event: { id: "derived" } });
+    },
+  );
 });
 
 describe("a record is refused, with a reason that names the field and not its value,", () => {
@@ -108,11 +111,42 @@ describe("a record is refused, with a reason that names the field and not its va
     expect(JSON.stringify(parsed)).not.toContain(secret);
   });
 
+  test.each([
+    ["a blank metric_name", { ...record, metric_name: " \t" }, "METRIC_NAME_MISSING"],
+    ["a blank tenant_id", { ...record, metadata: { tenant_id: "  " } }, "TENANT_ID_MISSING"],
+    ["half a character in metric_name", { ...record, metric_name: "m\ud800" }, "METRIC_NAME_INVALID"],
+    ["half a character in tenant_id", { ...record, metadata: { tenant_id: "\udc00t" } }, "TENANT_ID_INVALID"],
+  ])("with %s", (_, value, code) => {
+    expect(parseEvent(value, never)).toMatchObject({ refusal: { code } });
+  });
+
   test("even when a prototype would have the field", () => {
     const value: unknown = JSON.parse(
       '{"__proto__":{"metric_name":"m"},"metadata":{"tenant_id":"t"},"data":{"event_time":1}}',
     );
     expect(parseEvent(value, never)).toMatchObject({ refusal: { code: "METRIC_NAME_MISSING" } });
+  });
+});
+
+describe("a window of times", () => {
+  const now = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+  const verdict = (times: TimeWindow | undefined) => {
+    const parsed = parseEvent(record, () => "derived", times);
+    return "refusal" in parsed ? parsed.refusal.code : "taken";
+  };
+
+  test.each([
+    [undefined, "taken"],
+    [{ now }, "taken"],
+    [{ now: now + 1e12 }, "taken"],
+    [{ now: now - 86_400_000 }, "taken"],
+    [{ now: now - 86_400_001 }, "EVENT_TIME_TOO_FAR_AHEAD"],
+    [{ now, maxAgeMs: 0, maxAheadMs: 0 }, "taken"],
+    [{ now: now + 1, maxAgeMs: 0 }, "EVENT_TIME_TOO_OLD"],
+    [{ now: now - 1, maxAheadMs: 0 }, "EVENT_TIME_TOO_FAR_AHEAD"],
+    [{ now: now - 1e12, maxAheadMs: Number.POSITIVE_INFINITY }, "taken"],
+  ] as const)("%j: %s", (times, expected) => {
+    expect(verdict(times)).toBe(expected);
   });
 });
 
