@@ -875,3 +875,9 @@ test("one worker serves all invocations of a function", async () => {
   expect(createWorker).toHaveBeenCalledTimes(1);
   expect(sink.requests).toEqual([idsOf(3), idsOf(3)]);
 });
+
+test("the handler is an async function without a callback, which Node 24 would refuse", async () => {
+  const handler = await handlerIn(createWorld(), []);
+  expect(handler).toHaveLength(2);
+  expect(handler(testEvent, context())).toBeInstanceOf(Promise);
+});

@@ -76,8 +76,6 @@ describe("a body that breaks off", () => {
     const { asked, note } = recording();
     const { store, twin } = await world({
       versioning,
-      // A connection that is cut right behind its last byte looks reusable for a moment.
-      attempts: 3,
       change: async (response, request) => {
         note(request);
         if (!checksum) response.headers.delete("x-amz-checksum-crc64nvme");

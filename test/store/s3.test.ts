@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { Readable } from "node:stream";
 import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
 import { PutObjectCommand } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/delivery/clock.ts";
@@ -113,6 +114,21 @@ describe("putIfAbsent on S3", () => {
 
   const loseFirstAnswer = (_: Request, n: number): Fault | undefined =>
     n === 1 ? { kind: "reset-after-store" } : undefined;
+});
+
+test("what S3 holds with a Content-Encoding comes as it is stored, whatever the header says", async () => {
+  const { store, client } = await world();
+  for (const [encoding, bytes] of [
+    ["gzip", gzipSync("content")],
+    ["gzip", text("never compressed")],
+    ["zip", text("PK")],
+    ["snappy-java", text("x")],
+  ] as const) {
+    await client.send(
+      new PutObjectCommand({ Bucket: "bucket", Key: "k", Body: bytes, ContentEncoding: encoding }),
+    );
+    expect((await readAll(store, "k")).equals(bytes)).toBe(true);
+  }
 });
 
 describe("S3's names for versions", () => {

@@ -284,9 +284,15 @@ export function s3Refusal(
   return { kind: "status", status, headers: { ...own, ...headers }, body: String(body) };
 }
 
-/** An answer whose body ends after so many bytes, at least one, of what its head promises: cut off, or never going on. */
+/**
+ * An answer whose body ends after so many bytes, at least one, of what its head promises: cut off, or never going
+ * on. One that has no more bytes stays whole.
+ */
 export async function breakBody(response: Response, after: number, then: "cut" | "hang"): Promise<Response> {
-  const bytes = new Uint8Array(await response.arrayBuffer()).subarray(0, Math.max(1, after));
+  if (response.body === null) return response;
+  const whole = new Uint8Array(await response.arrayBuffer());
+  const bytes = whole.subarray(0, Math.max(1, after));
+  if (bytes.length === whole.length) return new Response(whole, response);
   let isSent = false;
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
