@@ -89,7 +89,7 @@ export function judge(failure: Failure, count: number): readonly Outcome[] | Ver
     }
     const check = checks.get(name);
     if (check !== undefined) throw sinkUnavailable(`Timestream answered ${name}: ${check}`);
-    const code = status === 413 ? undefined : refused.get(name);
+    const code = refused.get(name);
     if (code !== undefined) {
       return { status: "refused", reason: "Timestream finds the request invalid", code };
     }

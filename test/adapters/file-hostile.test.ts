@@ -145,6 +145,7 @@ test("1,000 fields are delivered", async () => {
 test.each<[string, Parts]>([
   ["in data", { data: JSON.parse('{"n":1e400}') }],
   ["deep", { data: JSON.parse('{"n":[{"m":-1e400}]}') }],
+  ["in a list", { data: JSON.parse('{"n":[1e400]}') }],
   ["in metadata", { metadata: JSON.parse('{"n":1e400}') }],
   ["that is none", { data: { n: Number.NaN } }],
 ])("a number %s that JSON could only call null is refused", (_, parts) => {

@@ -202,6 +202,7 @@ describe("values", () => {
   test.each<[string, Parts]>([
     ["NUMBER_NOT_FINITE", { data: JSON.parse('{"n":1e400}') }],
     ["NUMBER_NOT_FINITE", { data: JSON.parse('{"n":[{"m":-1e400}]}') }],
+    ["NUMBER_NOT_FINITE", { data: JSON.parse('{"n":[1e400]}') }],
     ["NUMBER_NOT_FINITE", { data: JSON.parse('{"__proto__":1e400}') }],
     ["NUMBER_NOT_FINITE", { data: { n: Number.NaN } }],
     ["NUMBER_NOT_FINITE", { metadata: { tenant_name: Number.POSITIVE_INFINITY } }],
@@ -210,6 +211,11 @@ describe("values", () => {
     ["NOT_UNICODE", { metadata: { user_id: "u\ud800" } }],
   ])("%s: what JSON cannot say, or ids that could become one, are refused (%j)", (code, parts) => {
     expect(track.encode(freeze(event(parts)))).toMatchObject({ code });
+  });
+
+  test("a mapped name that is not well-formed Unicode is refused: two of them could become one", () => {
+    const mapped = segmentSink({ writeKey, eventName: () => "opened \ud83d" });
+    expect(mapped.encode(event({}))).toMatchObject({ code: "NOT_UNICODE" });
   });
 
   test("an unusable event_id or user_id is none: the event has its derived id, and its tenant as the user", async () => {

@@ -374,6 +374,38 @@ describe("tables", () => {
     expectEachOnce(world.twin.stored, idsOf(5));
   });
 
+  const at = { event_time: "2026-01-01T00:00:00Z" };
+  const numbered = (from: number, count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => [`f${from + index}`, true]));
+  const record = (index: number, parts: { name?: string; metadata?: object; data?: object }) => ({
+    metric_name: parts.name ?? "logins",
+    metadata: { ...parts.metadata, tenant_id: "acme", event_id: `e${index}` },
+    data: { ...(parts.data ?? { count: 1 }), ...at },
+  });
+  test.each<[string, object[], string]>([
+    [
+      "128 dimensions",
+      // And event_id, the 129th.
+      [0, 1].map((index) => record(index, { metadata: numbered(index * 64, 64) })),
+      "e1",
+    ],
+    [
+      "1,024 measures",
+      [0, 1, 2, 3, 4].map((n) => record(n, { data: numbered(n * 256, n < 4 ? 256 : 1) })),
+      "e4",
+    ],
+    ["8,192 measure names", Array.from({ length: 8193 }, (_, n) => record(n, { name: `m${n}` })), "e8192"],
+  ])(
+    "a table takes %s; a record beyond that is a dead letter, the others are delivered",
+    async (_, records, id) => {
+      const world = open({ concurrency: 1 });
+      world.put(records);
+      const { report, refused } = await world.deliver();
+      expect(refused).toEqual({ [id]: "LIMIT_EXCEEDED" });
+      expect(report).toMatchObject({ delivered: records.length - 1, deadLettered: 1, pending: 0 });
+    },
+  );
+
   test("a database that goes away in mid-run stops the sink and is named", async () => {
     const world = open({ concurrency: 1 });
     world.put(events(250));

@@ -544,6 +544,15 @@ describe("each reply has one meaning", () => {
       ),
       [rejected("RECORD_CONFLICT"), delivered],
     ],
+    [
+      "listed twice: the first reason counts",
+      419,
+      rejectedRecords(
+        { RecordIndex: 1, Reason: "The record timestamp is outside the time range [a, b)." },
+        { RecordIndex: 1, Reason: "The number of measures exceeds the limit" },
+      ),
+      [delivered, rejected("TIME_OUT_OF_RANGE")],
+    ],
     ["no reason", 419, rejectedRecords({ RecordIndex: 0 }), [rejected("RECORD_REJECTED"), delivered]],
     ["index out of range", 419, rejectedRecords({ RecordIndex: 2, Reason: "?" }), unclear],
     ["index negative", 419, rejectedRecords({ RecordIndex: -1, Reason: "?" }), unclear],
