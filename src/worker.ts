@@ -14,7 +14,7 @@ import type { ObjectRef } from "./intake/notification.ts";
 import { type Logger, silent } from "./log.ts";
 import { type HeldLane, runObject } from "./object-run.ts";
 import { everywhere, type Route } from "./routing/route.ts";
-import { type ObjectStore, StoreError } from "./store/object-store.ts";
+import { type ObjectInfo, type ObjectStore, StoreError } from "./store/object-store.ts";
 
 export interface WorkerOptions {
   /** Whatever their payloads are. Names must differ. */
@@ -98,22 +98,47 @@ export function createWorker(options: WorkerOptions): Worker {
     onRecords: options.onRecords ?? (() => {}),
   };
 
+  const find = async (
+    store: ObjectStore,
+    { key, version }: ObjectRef,
+    withinMs: number,
+  ): Promise<{ info: ObjectInfo } | { gone: StoreError }> => {
+    const over = new AbortController();
+    const { signal } = over;
+    void clock.sleep(withinMs, signal).then(() => over.abort());
+    try {
+      const info = await store.look(key, { ...(version === undefined ? {} : { version }), signal });
+      if (info !== undefined) return { info };
+      const which = version === undefined ? "" : `, version ${version},`;
+      const why = `${store.location}/${key}${which} does not exist or was deleted, so nothing of it can be delivered`;
+      return { gone: new StoreError("NOT_FOUND", why) };
+    } catch (error) {
+      if (error instanceof StoreError && error.code === "CHANGED") return { gone: error };
+      throw error;
+    } finally {
+      over.abort();
+    }
+  };
+
   return {
     async process(ref, { deadline = clock.now() + defaultDeadlineMs, signal } = {}) {
       const store = options.source(ref.bucket);
-      const info = await store.look(ref.key, ref.version === undefined ? {} : { version: ref.version });
-      if (info === undefined) {
-        throw new StoreError(
-          "NOT_FOUND",
-          `${store.location}/${ref.key} does not exist, so nothing of it can be delivered`,
-        );
+      const lanes = [...sinks.map(({ sink }) => sink.name), intakeLane];
+      const found = await find(store, ref, deadline - clock.now());
+      if ("gone" in found) {
+        // A late duplicate of what is settled asks for nothing, though its object has been deleted meanwhile.
+        const { version } = ref;
+        if (version === undefined) throw found.gone;
+        const object: ObjectVersion = { bucket: store.location, key: ref.key, version };
+        const known = await openBooks(options.receipts, object, owner, clock, log).read();
+        if (lanes.some((lane) => isOpen(known.get(lane)))) throw found.gone;
+        return settledReport(object, options.sinks);
       }
+      const { info } = found;
       const object: ObjectVersion = { bucket: store.location, key: ref.key, version: info.version };
       const books = openBooks(options.receipts, object, owner, clock, log);
       const known = await books.read();
-      const open = [...sinks.map(({ sink }) => sink.name), intakeLane].filter((lane) =>
-        isOpen(known.get(lane)),
-      );
+      const open = lanes.filter((lane) => isOpen(known.get(lane)));
       const held = new Map<string, HeldLane>();
       try {
         for (const lane of open) {

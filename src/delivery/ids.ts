@@ -6,7 +6,12 @@ import { hash } from "node:crypto";
  * differ. 36 characters of `[0-9a-f-]`: it fits every id field that a vendor limits.
  */
 export function stableUuid(...parts: readonly string[]): string {
-  const hex = hash("sha256", parts.map((part) => `${part.length}:${part}`).join(""), "hex");
+  const hex = hash("sha256", parts.map((part) => `${part.length}:${wellFormed(part)}`).join(""), "hex");
   const variant = ((Number.parseInt(hex.slice(16, 17), 16) & 0x3) | 0x8).toString(16);
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
+/** Half characters are all the same once they are bytes; as JSON's escapes they stay apart. */
+function wellFormed(part: string): string {
+  return part.isWellFormed() ? part : JSON.stringify(part);
 }

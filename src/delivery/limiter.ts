@@ -18,6 +18,9 @@ export interface Limiter {
   succeeded(): void;
 }
 
+/** Timers count whole milliseconds. */
+const timerGrainMs = 1;
+
 export function createLimiter(
   limits: { readonly concurrency: number; readonly requestsPerSecond?: number },
   clock: Clock,
@@ -75,7 +78,8 @@ export function createLimiter(
           return false;
         }
         if (start === now) {
-          nextStart = now + spacing / pace.share();
+          // Timers round up, and what they round must not add up to a slower rate than is allowed.
+          nextStart = (now - nextStart < timerGrainMs ? nextStart : now) + spacing / pace.share();
           return true;
         }
         await clock.sleep(start - now, signal);

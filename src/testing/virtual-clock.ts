@@ -45,7 +45,8 @@ export function virtualClock(options: VirtualClockOptions = {}): VirtualClock {
   const timers: Timer[] = [];
 
   const set = (ms: number, fire: () => void): Timer => {
-    const timer = { due: now + Math.min(Math.max(ms, 0), longestTimer), fire };
+    // Whole milliseconds, as of a real clock: what is written down must be an integer.
+    const timer = { due: now + Math.min(Math.max(Math.ceil(ms), 0), longestTimer), fire };
     let low = 0;
     let high = timers.length;
     while (low < high) {

@@ -44,3 +44,8 @@ test("every bit that is not fixed depends on the parts", () => {
   const fixed = new Map([8, 13, 14, 18, 23].map((position) => [position, 1]));
   expect(sizes).toEqual(sizes.map((_, position) => fixed.get(position) ?? (position === 19 ? 4 : 16)));
 });
+
+test("parts that differ in half a character alone have different ids", () => {
+  expect(stableUuid("a\ud800")).not.toBe(stableUuid("a\ud801"));
+  expect(stableUuid("a\ud800")).not.toBe(stableUuid("a\ufffd"));
+});

@@ -149,7 +149,7 @@ describe("the worker's Lambda entry", () => {
   test("throws without a queue, so that Lambda tries again", async () => {
     const { body } = queued("events", "Data/gone.gz", "0123456789abcdef0123456789abcdef");
     const { thrown } = await invoke(JSON.parse(body), env);
-    expect(thrown).toMatch(/^NOT_FOUND: s3:\/\/events\/Data\/gone\.gz does not exist/);
+    expect(thrown).toMatch(/^NOT_FOUND: s3:\/\/events\/Data\/gone\.gz, version [0-9a-f]+, does not exist/);
   });
 });
 

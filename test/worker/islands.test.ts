@@ -168,6 +168,42 @@ describe("an object that cannot be read to its end", () => {
   });
 });
 
+describe("a late duplicate of a notification", () => {
+  test("asks for nothing when its object is settled and deleted since; unsettled, it fails", async () => {
+    const world = createWorld();
+    world.putEvents("a", 10);
+    const sink = scriptedSink("a");
+    const worker = world.worker([sink]);
+    const version = (await world.source.look("a"))?.version ?? "";
+    const notified = { ...ref("a"), version };
+    await world.clock.run(worker.process(notified));
+    world.source.objects.delete("a");
+    expect(await world.clock.run(worker.process(notified))).toMatchObject({
+      records: 0,
+      sinks: { a: { valid: 0 } },
+    });
+    const more = world.worker([sink, scriptedSink("b")]);
+    await expect(world.clock.run(more.process(notified))).rejects.toMatchObject({ code: "NOT_FOUND" });
+    world.source.look = () => Promise.reject(new StoreError("CHANGED", "memory://source/a was overwritten"));
+    expect(await world.clock.run(worker.process(notified))).toMatchObject({ records: 0 });
+    await expect(world.clock.run(more.process(notified))).rejects.toMatchObject({ code: "CHANGED" });
+  });
+
+  test("does not wait for a store that hangs beyond its deadline", async () => {
+    const world = createWorld();
+    world.source.look = (_key, options) =>
+      new Promise((_resolve, reject) => {
+        options?.signal?.addEventListener("abort", () =>
+          reject(new StoreError("TRANSIENT", "no reply in time")),
+        );
+      });
+    const start = world.clock.now();
+    const running = world.worker([scriptedSink("a")]).process(ref("a"), { deadline: start + 5_000 });
+    await expect(world.clock.run(running)).rejects.toThrow("no reply in time");
+    expect(world.clock.now() - start).toBe(5_000);
+  });
+});
+
 describe("the books", () => {
   test("a claim whose receipt was stored though its reply was lost is not given back", async () => {
     const world = createWorld();
