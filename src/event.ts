@@ -102,18 +102,8 @@ export function parseEvent(value: unknown, derivedId: () => string, times?: Time
       "data.event_time must be an ISO 8601 date-time with Z or an offset, or epoch seconds or milliseconds",
     );
   }
-  if (times !== undefined) {
-    const { now, maxAgeMs = Number.POSITIVE_INFINITY, maxAheadMs = defaultMaxAheadMs } = times;
-    if (now - time > maxAgeMs) {
-      return refuse("EVENT_TIME_TOO_OLD", "data.event_time is longer ago than the configuration allows");
-    }
-    if (time - now > maxAheadMs) {
-      return refuse(
-        "EVENT_TIME_TOO_FAR_AHEAD",
-        "data.event_time is further ahead than the configuration allows",
-      );
-    }
-  }
+  const absurd = times === undefined ? undefined : judge(time, times);
+  if (absurd !== undefined) return absurd;
   const given = metadata["event_id"];
   const id = isText(given) && given.isWellFormed() ? given : derivedId();
   return { event: { id, metricName, tenantId, time, metadata, data } };
@@ -218,13 +208,32 @@ function isDigit(code: number): boolean {
   return code >= 48 && code <= 57;
 }
 
+function judge(
+  time: number,
+  { now, maxAgeMs = Number.POSITIVE_INFINITY, maxAheadMs = defaultMaxAheadMs }: TimeWindow,
+): Parsed | undefined {
+  if (now - time > maxAgeMs) {
+    return refuse("EVENT_TIME_TOO_OLD", "data.event_time is longer ago than the configuration allows");
+  }
+  if (time - now > maxAheadMs) {
+    return refuse(
+      "EVENT_TIME_TOO_FAR_AHEAD",
+      "data.event_time is further ahead than the configuration allows",
+    );
+  }
+  return undefined;
+}
+
 function isObject(value: unknown): value is JsonObject {
   // A value from JSON.parse that is a non-null, non-array object has string keys and JSON values only.
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** A string that is not blank: its first character nearly always tells. */
 function isText(value: unknown): value is string {
-  return typeof value === "string" && value.trim() !== "";
+  if (typeof value !== "string") return false;
+  const first = value.charCodeAt(0);
+  return (first > 0x20 && first < 0x7f) || value.trim() !== "";
 }
 
 function refuse(code: RefusalCode, reason: string): Parsed {

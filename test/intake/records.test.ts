@@ -374,6 +374,8 @@ describe("the work", () => {
       "JSON over many lines",
       (bytes: number) => repeat(`${JSON.stringify(JSON.parse(record), null, 2)}\n`, bytes),
     ],
+    ["records between carriage returns", (bytes: number) => repeat(`${record}\r`, bytes)],
+    ["broken records between carriage returns", (bytes: number) => repeat('{"a":oops}\r', bytes)],
     ["one huge record", (bytes: number) => `{"a":"${"x".repeat(bytes)}"}`],
     ["one huge record over many lines", (bytes: number) => `[${repeat('{"a":\n"x"},', bytes)}1]`],
     ["broken lines", (bytes: number) => repeat('{"a":oops}\n', bytes)],
