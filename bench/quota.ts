@@ -1,4 +1,4 @@
-// A vendor's quota of 190 requests in 10 s, enforced by a twin that names no wait: `node bench/quota.ts`. Virtual time.
+// A vendor's quota of 190 requests in 10 s, enforced by a twin that names no wait: `npm run bench:quota`. Virtual time.
 import Table from "cli-table3";
 import { quotaRun, quotas } from "../test/support/quota.ts";
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // The command line: reads the environment and the configuration file, and hands both to a command.
+import "./heap.ts";
 import { Console } from "node:console";
 import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config.ts";
