@@ -6,39 +6,32 @@
  */
 export const maxDepth = 500;
 
-/**
- * Whether a value lies deeper than {@link maxDepth} containers. Counting brackets in its text costs next to nothing, so
- * only what has very many of them is walked, and without recursion.
- */
+/** As many brackets as most records have. Counting these few takes less than a walk. */
+const usualBrackets = 8;
+
+/** Whether a value, whose text is given too, is nested deeper than {@link maxDepth} containers. */
 export function isTooDeep(text: string, value: unknown): boolean {
-  return hasBrackets(text, maxDepth + 1) && walk(value);
+  return hasMoreBrackets(text) && isDeeper(value, maxDepth);
 }
 
-/** Gives up where what is left is too short: each level needs its closing bracket too. */
-function hasBrackets(text: string, least: number): boolean {
-  let missing = least;
-  for (const bracket of ["[", "{"]) {
-    let at = -1;
-    while (text.length - at > 2 * missing) {
-      at = text.indexOf(bracket, at + 1);
-      if (at === -1) break;
-      missing--;
-      if (missing === 0) return true;
+function hasMoreBrackets(text: string): boolean {
+  let count = 0;
+  for (const bracket of ["{", "["]) {
+    for (let at = text.indexOf(bracket); at !== -1; at = text.indexOf(bracket, at + 1)) {
+      count++;
+      if (count > usualBrackets) return true;
     }
   }
   return false;
 }
 
-/** Level by level. */
-function walk(value: unknown): boolean {
-  let level = containers([value]);
-  for (let depth = 1; level.length > 0; depth++) {
-    if (depth > maxDepth) return true;
-    level = level.flatMap((container) => containers(Object.values(container)));
-  }
+/** Recurses no deeper than the limit, so it cannot overflow itself. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (levels === 0) return true;
+  if (Array.isArray(value)) return value.some((item) => isDeeper(item, levels - 1));
+  // What JSON.parse made has own properties only, `__proto__` included. An array of values would cost twice as much.
+  const properties = value as Record<string, unknown>;
+  for (const key in properties) if (isDeeper(properties[key], levels - 1)) return true;
   return false;
-}
-
-function containers(values: readonly unknown[]): object[] {
-  return values.filter((value) => typeof value === "object" && value !== null);
 }

@@ -355,6 +355,38 @@ describe("damaged ZIP", () => {
     expect(parts[1]).toMatchObject({ damage: "CONTAINER_CORRUPT", start: second });
   });
 
+  test("a name that is longer in the file than in the directory swallows nothing in silence", async () => {
+    const bytes = zip({ content: '{"a":1}', method: 0 });
+    const directory = bytes.indexOf("PK\x01\x02");
+    const longer = Buffer.concat([
+      bytes.subarray(0, directory),
+      Buffer.from("1234"),
+      bytes.subarray(directory),
+    ]);
+    longer.writeUInt16LE(8, 26);
+    longer.writeUInt32LE(directory + 4, longer.length - 6);
+    expect(await unpack(longer)).toEqual([damage("CORRUPT", 0, directory + 4)]);
+  });
+
+  test("a listed file that is nowhere is damage, though no byte is left over", async () => {
+    const bytes = zip({ content: '{"a":1}' });
+    const directory = bytes.indexOf("PK\x01\x02");
+    const entry = bytes.subarray(directory, bytes.length - 22);
+    const lost = Buffer.from(entry);
+    lost.writeUInt32LE(5, 42);
+    const end = Buffer.from(bytes.subarray(bytes.length - 22));
+    end.writeUInt16LE(2, 8);
+    end.writeUInt16LE(2, 10);
+    const all = Buffer.concat([bytes.subarray(0, directory), entry, lost, end]);
+    expect(await unpack(all)).toEqual(['{"a":1}', damage("CORRUPT", all.length, all.length)]);
+  });
+
+  test("an encrypted file of unknown length, without a central directory, is one damage to the end", async () => {
+    const bytes = zip({ content: '{"a":1}', flags: 1, descriptor: true });
+    const cut = bytes.subarray(0, bytes.length - 30);
+    expect(await unpack(cut)).toEqual([damage("UNSUPPORTED", 34, cut.length)]);
+  });
+
   test("a deflated file that ends before its end says so", async () => {
     const short = zip({ content: '{"a":1}' });
     const directory = short.indexOf("PK\x01\x02");
@@ -377,6 +409,65 @@ describe("damaged ZIP", () => {
       const parts = await unpack(wrong);
       expect(parts.at(-1)).toEqual(damage("CORRUPT"));
     }
+  });
+});
+
+describe("damaged Snappy", () => {
+  const blocks = Array.from({ length: 6 }, (_, n) => lines(n * 100, n * 100 + 100));
+  const framed = blocks.map((block) => xerial(Buffer.from(block)).bytes.subarray(16));
+  const header = xerial(Buffer.alloc(0)).bytes;
+  /** Its first element copies from before the block. */
+  const broken = (block: Buffer) => {
+    const bytes = Buffer.from(block);
+    bytes[6] = 0x01;
+    return bytes;
+  };
+
+  test("a broken block costs itself alone; several in a row are one damage", async () => {
+    const parts = framed.map((block, n) => ([1, 3, 4].includes(n) ? broken(block) : block));
+    const at = parts.map((_, n) => Buffer.concat([header, ...parts.slice(0, n)]).length);
+    expect(await unpack(Buffer.concat([header, ...parts]))).toEqual([
+      blocks[0],
+      damage("CORRUPT", at[1], at[2]),
+      blocks[2],
+      damage("CORRUPT", at[3], at[5]),
+      blocks[5],
+    ]);
+  });
+
+  test("a length that cannot be ends the reading, with a damage to the object's end", async () => {
+    const good = Buffer.concat([header, ...framed.slice(0, 2)]);
+    for (const length of ["00000000", "7fffffff", "82534e42"]) {
+      const bytes = Buffer.concat([good, Buffer.from(length, "hex"), framed[2] ?? header]);
+      expect(await unpack(bytes)).toEqual([
+        blocks.slice(0, 2).join(""),
+        damage("CORRUPT", good.length, bytes.length),
+      ]);
+    }
+    const false2 = Buffer.concat([good, Buffer.from("82534e4150505901", "hex"), Buffer.alloc(8)]);
+    expect((await unpack(false2)).slice(1)).toEqual([damage("CORRUPT", good.length, false2.length)]);
+  });
+
+  test("Hadoop's chunks that make more than their block ends the reading behind them", async () => {
+    const content = Buffer.from(blocks.join(""));
+    const bytes = hadoop(content, { chunkBytes: 2000 }).bytes;
+    const first = 8 + bytes.readUInt32BE(4);
+    const second = first + 4 + bytes.readUInt32BE(first);
+    bytes.writeUInt32BE(3000, 0);
+    expect(await unpack(bytes)).toEqual([
+      content.toString("utf8", 0, 4000),
+      damage("CORRUPT", second, bytes.length),
+    ]);
+  });
+
+  test("a block above 16 MiB is refused before it takes memory, and costs itself alone", async () => {
+    const large = Buffer.concat([
+      Buffer.from("000000ff", "hex"),
+      Buffer.from("8180800800", "hex"),
+      Buffer.alloc(250),
+    ]);
+    const bytes = Buffer.concat([header, large, framed[0] ?? header]);
+    expect(await unpack(bytes)).toEqual([damage("CORRUPT", 16, 16 + large.length), blocks[0]]);
   });
 });
 

@@ -207,6 +207,15 @@ describe("nesting", () => {
     }
   });
 
+  test("lists count like objects, in as few bytes as they take", async () => {
+    const lists = (depth: number) => record(`"n":${"[".repeat(depth - 2)}${"]".repeat(depth - 2)}`);
+    expect((await read(lists(maxDepth))).events).toHaveLength(1);
+    expect((await read(lists(maxDepth + 1))).invalid).toMatchObject([{ code: "TOO_DEEP" }]);
+    const bare = "[".repeat(maxDepth + 1) + "]".repeat(maxDepth + 1);
+    expect((await read(bare)).invalid).toMatchObject([{ code: "TOO_DEEP" }]);
+    expect((await read(bare.slice(1, -1))).invalid).toMatchObject([{ code: "NOT_AN_OBJECT" }]);
+  });
+
   test("brackets without depth are none: strings full of them, and long lists of lists", async () => {
     const wide = record(`"s":"${"[{".repeat(2000)}","l":[${Array(2000).fill("[[]]").join(",")}]`);
     expect((await read(wide)).texts).toEqual([wide]);
