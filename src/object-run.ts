@@ -194,15 +194,14 @@ async function commit(core: Core, work: ObjectRun, finished: Finished): Promise<
         );
       }
       const now = core.clock.now();
-      const backoff = Math.min(longestDeferralMs, firstDeferralMs * 2 ** (held.claim.generation - 1));
-      const why = { reason, nextAttemptAt: Math.max(now + backoff, run?.lane.notBefore ?? 0) };
+      const { receipt } = held.book;
       const isPending = content.pending.length > 0;
-      await work.books.commit(
-        held.claim,
-        held.book,
-        { ...content, letters: files },
-        isPending ? why : undefined,
-      );
+      const tries = isPending ? (receipt?.tries ?? 0) + 1 : 0;
+      const backoff = Math.min(longestDeferralMs, firstDeferralMs * 2 ** Math.max(0, tries - 1));
+      const why = { reason, nextAttemptAt: Math.max(now + backoff, run?.lane.notBefore ?? 0) };
+      const { adopted = [], replays = [] } = receipt ?? {};
+      const said = { ...content, letters: files, tries, adopted, replays };
+      await work.books.commit(held.claim, held.book, said, isPending ? why : undefined);
       work.held.delete(lane);
       if (report !== undefined) reports.set(lane, report);
       if (isPending) {
@@ -255,6 +254,7 @@ function sinkReceipt(
         delivered: before.delivered + tally.delivered,
         filtered: before.filtered + tally.filtered,
         deadLettered: before.deadLettered + deadLettered,
+        dropped: before.dropped,
         pending,
       },
       pending: [...union(ranges, unread(readTo))],
@@ -273,7 +273,13 @@ function intakeReceipt({ receipt }: LaneBook, { seen, readTo: passedTo }: Finish
   const readTo = furthest(receipt, passedTo);
   return {
     content: {
-      counts: { ...noCounts, records: valid + deadLettered, valid, deadLettered },
+      counts: {
+        ...noCounts,
+        records: valid + deadLettered + before.dropped,
+        valid,
+        deadLettered,
+        dropped: before.dropped,
+      },
       pending: [...unread(readTo)],
       readTo,
     },

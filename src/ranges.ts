@@ -33,6 +33,20 @@ export function startingAt(ranges: Ranges, index: number): Ranges {
     .map(({ from, to }) => ({ from: Math.max(from, index), to }));
 }
 
+/** Whether an index is in the set. */
+export function contains(ranges: Ranges, index: number): boolean {
+  let low = 0;
+  let high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const range = ranges[middle];
+    if (range === undefined || index < range.from) high = middle;
+    else if (range.to === null || index < range.to) return true;
+    else low = middle + 1;
+  }
+  return false;
+}
+
 /** Answers whether ascending indexes are in the set, each in constant time. */
 export function createCursor(ranges: Ranges): (index: number) => boolean {
   let at = 0;

@@ -39,14 +39,20 @@ export interface ObjectBooks {
    * has its receipt stays: a generation is never used twice.
    */
   release(claim: Claim): Promise<void>;
-  /** Writes the deferral, then the receipt; or the receipt, and then removes the deferral that nothing is left of. */
+  /**
+   * Writes the deferral, then the receipt; or the receipt, and then removes the deferral that nothing is left of.
+   * `why`: the reason of what is pending; without one, a deferral that stands stays as it is.
+   */
   commit(
     claim: Claim,
     book: LaneBook,
-    receipt: Omit<Receipt, "object" | "lane" | "generation" | "continues" | "writtenAt" | "deferral">,
+    receipt: Commit,
     why?: { reason: string; nextAttemptAt: number },
   ): Promise<void>;
 }
+
+/** What a run says of its lane; the rest of the receipt is the books' own. */
+export type Commit = Omit<Receipt, "object" | "lane" | "generation" | "continues" | "writtenAt" | "deferral">;
 
 /** Where deferrals stand in the receipts' store: `sink=<sink>/<object hash>.json` below it. */
 export const deferralsPrefix = "deferrals/";
@@ -129,10 +135,11 @@ export function openBooks(
       const now = clock.now();
       if (now >= expiresAt)
         throw new ObjectBusy(`${name(object)}: the claim on ${lane} expired before its receipt was written`);
+      const isPending = content.pending.length > 0;
       // One key a lane: what an attempt left that never wrote its receipt is overwritten or removed by the next one.
       const deferral = `${deferralsPrefix}sink=${lane}/${objectHash}.json`;
       if (why !== undefined) {
-        const { pending, counts } = content;
+        const { pending, counts, tries } = content;
         const body: Deferral = {
           object,
           sink: lane,
@@ -140,6 +147,7 @@ export function openBooks(
           count: counts.pending,
           ...why,
           generation,
+          tries,
         };
         await store.put(deferral, encodeDeferral(body));
       }
@@ -150,14 +158,14 @@ export function openBooks(
         continues: book.receipt?.generation ?? null,
         writtenAt: now,
         ...content,
-        ...(why === undefined ? {} : { deferral }),
+        ...(isPending ? { deferral } : {}),
       };
       if (!(await store.putIfAbsent(keyOf(lane, generation, "receipt"), encodeReceipt(receipt)))) {
         throw new ObjectBusy(
           `${name(object)}: somebody else has written the receipt of ${lane}, generation ${generation}`,
         );
       }
-      if (why !== undefined || generation === 1) return;
+      if (isPending || generation === 1) return;
       try {
         await store.delete(deferral);
       } catch (error) {

@@ -17,7 +17,8 @@ const receiptSchema = z.object({
   writtenAt: z.int(),
   /**
    * All that has happened so far, earlier generations included. For a sink
-   * `valid = delivered + filtered + deadLettered + pending`; for `_intake`, `records = valid + deadLettered`.
+   * `valid = delivered + filtered + deadLettered + dropped + pending`; for `_intake`,
+   * `records = valid + deadLettered + dropped`.
    */
   counts: z.object({
     records: count,
@@ -25,6 +26,8 @@ const receiptSchema = z.object({
     delivered: count,
     filtered: count,
     deadLettered: count,
+    /** Dead letters that an operator gave up, with a reason: they are in the archive. */
+    dropped: count,
     pending: count,
   }),
   /** The keys of all dead-letter files that count, in the dead-letter store. */
@@ -35,6 +38,24 @@ const receiptSchema = z.object({
   readTo: count.nullable(),
   /** The key of the deferral, when something is pending. */
   deferral: z.string().optional(),
+  /** How many runs in a row have left something pending. */
+  tries: count,
+  /** Records that were no valid events when the object was read, and were delivered from their dead letters since. */
+  adopted: z.array(range),
+  /** What operators did with the lane's dead letters, in order. */
+  replays: z.array(
+    z.object({
+      /** The plan's id, or the command's. */
+      id: z.string(),
+      /** Milliseconds since the epoch. */
+      at: z.int(),
+      delivered: count,
+      filtered: count,
+      /** Refused again: they are dead letters with one refusal more. */
+      refused: count,
+      dropped: count,
+    }),
+  ),
   /** The newest `event_time` delivered, in milliseconds since the epoch. */
   newestTime: z.int().optional(),
 });
@@ -51,8 +72,10 @@ const deferralSchema = z.object({
   reason: z.string(),
   /** Milliseconds since the epoch. */
   nextAttemptAt: z.int(),
-  /** How many runs have left something pending. */
+  /** The generation of the receipt that names it. */
   generation: z.int().positive(),
+  /** How many runs in a row have left something pending. */
+  tries: z.int().positive(),
 });
 /** What is pending of one object for one sink. No payload: the object in the bucket is the payload. */
 export type Deferral = z.infer<typeof deferralSchema>;
@@ -63,6 +86,7 @@ export const noCounts: Counts = {
   delivered: 0,
   filtered: 0,
   deadLettered: 0,
+  dropped: 0,
   pending: 0,
 };
 

@@ -40,10 +40,25 @@ export interface DeadLetter {
   /** When that run first tried to send it, and when it gave it up: milliseconds since the epoch. */
   readonly firstAt: number;
   readonly lastAt: number;
+  /** Earlier refusals, the oldest first: the record was replayed since, and refused again. At most {@link longestHistory}. */
+  readonly history?: readonly PastRefusal[];
   /** The original bytes as text when they are valid UTF-8. Both are absent when the record was too large to keep. */
   readonly record?: string;
   /** The original bytes in base64 when they are not. */
   readonly recordBase64?: string;
+}
+
+/** What a dead letter said before a replay. */
+export type PastRefusal = Pick<DeadLetter, "stage" | "code" | "reason" | "attempts" | "firstAt" | "lastAt">;
+
+export const longestHistory = 20;
+
+/** The refusals that a letter has behind it when the record is refused once more. */
+export function historyOf(letter: DeadLetter): readonly PastRefusal[] {
+  const { stage, code, reason, attempts, firstAt, lastAt } = letter;
+  return [...(letter.history ?? []), { stage, code, reason, attempts, firstAt, lastAt }].slice(
+    -longestHistory,
+  );
 }
 
 /** The name under which letters and receipts about invalid records stand. */
@@ -68,13 +83,25 @@ export function recordBytes(letter: DeadLetter): Buffer | undefined {
   return letter.recordBase64 === undefined ? undefined : Buffer.from(letter.recordBase64, "base64");
 }
 
-/** Groups equal causes: numbers, quoted parts and ids in the reason do not count. 12 hex digits. */
+/**
+ * What the reasons of two records with the same cause may differ in: text in quotes, ids, numbers and their bytes.
+ * A quote within a word, such as an apostrophe, neither opens nor closes a quoted part.
+ */
+const details: readonly (readonly [RegExp, string])[] = [
+  [/(?<![\p{L}\p{N}])(["'`]).*?\1(?![\p{L}\p{N}])/gsu, "?"],
+  [/(?<![\da-z])[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}(?![\da-z])/gi, "#"],
+  [/(?<![\da-z]|\d[.,])(?!\d+e[+-]\d)(?:0x[\da-f]+|(?=\d*[a-f])[\da-f]{8,})(?![\da-z])/gi, "#"],
+  [/(?:(?<![\p{L}\p{N}])-)?\d+(?:[.,]\d+)*(?:e[+-]?\d+)?(?:\s?(?:bytes?|[kKMG]i?B)\b)?/gu, "#"],
+];
+
+/**
+ * Groups equal causes: the same stage, sink and code, and a reason that differs in {@link details} alone. 12 hex
+ * digits.
+ */
 export function fingerprint(stage: Stage, sink: string, code: string, reason: string): string {
-  const cause = reason
-    .replace(/"[^"]*"|'[^']*'/g, "?")
-    .replace(/[0-9a-f]{8}-[0-9a-f-]{27}/gi, "#")
-    .replace(/\d+/g, "#");
-  return hash("sha256", `${stage}\n${sink}\n${code}\n${cause}`, "hex").slice(0, 12);
+  const cause = details.reduce((text, [detail, mark]) => text.replace(detail, mark), reason);
+  // As JSON, so that no name can reach into the next.
+  return hash("sha256", JSON.stringify([stage, sink, code, cause]), "hex").slice(0, 12);
 }
 
 function content(bytes: Uint8Array): { record: string } | { recordBase64: string } {

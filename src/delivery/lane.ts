@@ -1,5 +1,11 @@
 // One sink's way through one object: encode, batch, send with retries, and one known outcome a record.
-import { createDeadLetter, type Origin, type Stage } from "../dead-letter/dead-letter.ts";
+import {
+  createDeadLetter,
+  type DeadLetter,
+  historyOf,
+  type Origin,
+  type Stage,
+} from "../dead-letter/dead-letter.ts";
 import type { LetterWriter } from "../dead-letter/store.ts";
 import type { MetricEvent } from "../event.ts";
 import { createIndexSet, type Ranges } from "../ranges.ts";
@@ -29,6 +35,8 @@ export interface LaneRecord {
   readonly index: number;
   readonly start: number;
   readonly end: number;
+  /** The dead letter that it comes from, when it is replayed. */
+  readonly letter?: DeadLetter;
 }
 
 export interface LanePolicy {
@@ -174,6 +182,7 @@ export function createLane(options: LaneOptions): Lane {
           attempts: attempt?.number ?? 0,
           firstAt: attempt?.firstAt ?? now,
           lastAt: now,
+          ...(record.letter === undefined ? {} : { history: historyOf(record.letter) }),
         },
         record.bytes,
       ),
