@@ -111,11 +111,11 @@ export const hadoopHeadBytes = 20;
  * @param head the first {@link hadoopHeadBytes} bytes, or fewer when the object has no more.
  */
 export function looksLikeHadoop(head: Buffer, size: number): boolean {
-  if (head.length < 2 * lengthBytes)
-    return head.length >= lengthBytes && head.readUInt32BE() === 0 && size === 4;
+  // What Hadoop writes for a stream of nothing.
+  if (size === lengthBytes) return head.readUInt32BE() === 0;
+  if (head.length < 2 * lengthBytes) return false;
   const blockBytes = head.readUInt32BE(0);
   const chunkBytes = head.readUInt32BE(lengthBytes);
-  // Written for a stream of nothing.
   if (blockBytes === 0 || blockBytes > maxHadoopBlockBytes) return false;
   if (chunkBytes === 0 || chunkBytes > maxCompressedBlockBytes) return false;
   const chunk = head.subarray(2 * lengthBytes);

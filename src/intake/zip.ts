@@ -110,7 +110,11 @@ async function* listed(
     }
     if (!covered.add({ start: entry.relativeOffsetOfLocalHeader, end })) {
       // Many files over the same bytes make a bomb of any size: https://www.bamsoftware.com/hacks/zipbomb/
-      yield damaged("CONTAINER_CORRUPT", data, `file ${files.count} of the ZIP lies over another one`);
+      yield damaged(
+        "CONTAINER_CORRUPT",
+        data,
+        `file ${files.count} of the ZIP lies over another one, or too far apart`,
+      );
       continue;
     }
     if (data.start === data.end) continue;
