@@ -1,6 +1,7 @@
 // Executes the documentation: every ts block of README.md, CONTRIBUTING.md and docs/ compiles against the sources,
-// every command of an sh block runs. Each page gets a fresh copy of the repository, so a page may build up files
-// and state from top to bottom, and no page leans on another. CONTRIBUTING.md tells writers the rules.
+// every command of an sh block runs, and what is written from the sources' tables is what they say now. Each page
+// gets a fresh copy of the repository, so a page may build up files and state from top to bottom, and no page leans
+// on another. CONTRIBUTING.md tells writers the rules.
 import { spawn, spawnSync } from "node:child_process";
 import {
   cpSync,
@@ -35,6 +36,11 @@ const pages = ["README.md", "CONTRIBUTING.md", ...docs.map((file) => join("docs"
 const skipped = [];
 let executed = 0;
 let failed = 0;
+
+const generated = spawnSync(join(bins, "node"), [join(root, ".ci", "errors-page.mjs"), "--check"], {
+  stdio: "inherit",
+});
+if (generated.status !== 0) failed += 1;
 
 for (const page of pages) {
   const copy = copyRepository();
