@@ -98,7 +98,16 @@ const configSchema = z.strictObject({
   deadLetters: place,
   routes: z.array(z.strictObject({ metrics: names, sinks: names })).optional(),
   limits: z
-    .strictObject({ maxItems: whole, maxBytes: whole, maxRecordBytes: whole, patienceMs: milliseconds })
+    .strictObject({
+      maxItems: whole,
+      maxBytes: whole,
+      maxRecordBytes: whole,
+      patienceMs: milliseconds,
+      maxInflatedBytes: whole,
+      maxRatio: rate,
+      maxAgeMs: milliseconds,
+      maxAheadMs: milliseconds,
+    })
     .partial()
     .optional(),
   retry: z

@@ -34,6 +34,7 @@ export type { RetryPolicy } from "./delivery/retry.ts";
 export * from "./delivery/sink.ts";
 export type { JsonObject, JsonValue, MetricEvent } from "./event.ts";
 export type { ObjectRef } from "./intake/notification.ts";
+export type { LetterOrder, LetterReport } from "./letter-run.ts";
 export type { Logger } from "./log.ts";
 export type { Route } from "./routing/route.ts";
 export { folderStore } from "./store/folder.ts";
@@ -42,6 +43,7 @@ export { openStore } from "./store/open.ts";
 export { s3Store } from "./store/s3.ts";
 export {
   createWorker,
+  type LetterFile,
   type ProcessOptions,
   type Worker,
   type WorkerLimits,

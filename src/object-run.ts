@@ -74,7 +74,13 @@ export async function runObject(core: Core, work: ObjectRun): Promise<ObjectRepo
   void clock.sleep(deadline - clock.now(), signal).then(finish);
   work.signal?.addEventListener("abort", finish, { once: true });
   if (work.signal?.aborted) finish();
-  const origin = ({ index, start, end }: Span): Origin => ({ ...object, index, start, end });
+  const origin = ({ index, start, end, stored }: Span): Origin => ({
+    ...object,
+    index,
+    start,
+    end,
+    ...(stored === undefined ? {} : { stored }),
+  });
 
   const letters = new Map<string, LetterWriter>();
   for (const [lane, { claim }] of held) {
@@ -109,8 +115,8 @@ export async function runObject(core: Core, work: ObjectRun): Promise<ObjectRepo
     const windows = readEvents(work.store, work.info, {
       idPrefix: work.books.hash.slice(0, 24),
       from: first ? Math.min(from, intakeFrom) : from,
-      maxRecordBytes: limits.maxRecordBytes,
       signal,
+      ...limits,
     });
     for await (const { events, invalid, next } of windows) {
       if (first) {
@@ -163,7 +169,7 @@ export async function runObject(core: Core, work: ObjectRun): Promise<ObjectRepo
   }
 }
 
-type Span = Pick<Origin, "index" | "start" | "end">;
+type Span = Pick<Origin, "index" | "start" | "end" | "stored">;
 
 interface Finished {
   readonly runs: ReadonlyMap<string, LaneRun>;

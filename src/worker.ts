@@ -10,7 +10,10 @@ import { createHttp, type HttpClient } from "./delivery/http.ts";
 import { createSinkState, defaultLanePolicy, type LanePolicy } from "./delivery/lane.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "./delivery/retry.ts";
 import type { Sink } from "./delivery/sink.ts";
+import type { TimePolicy } from "./event.ts";
+import { defaultInflationLimits, type InflationLimits } from "./intake/decompress.ts";
 import type { ObjectRef } from "./intake/notification.ts";
+import { type LetterOrder, type LetterReport, runLetters } from "./letter-run.ts";
 import { type Logger, silent } from "./log.ts";
 import { type HeldLane, runObject } from "./object-run.ts";
 import { everywhere, type Route } from "./routing/route.ts";
@@ -40,14 +43,25 @@ export interface WorkerOptions {
   readonly onRecords?: (count: number) => void;
 }
 
-export interface WorkerLimits extends LanePolicy {
+export interface WorkerLimits extends LanePolicy, InflationLimits, TimePolicy {
   /** A longer record is an invalid one, kept by its byte range alone. Bytes, default 4 MiB. */
   readonly maxRecordBytes: number;
   /** How long the reader waits for a full lane while others could go on, before that lane detaches. Default 500 ms. */
   readonly patienceMs: number;
 }
 
+/** The dead letters of one file, which the current receipt of the lane names. */
+export interface LetterFile {
+  readonly object: ObjectVersion;
+  /** A sink's name, or `_intake`. */
+  readonly lane: string;
+  /** The key in the dead-letter store. */
+  readonly file: string;
+}
+
 export interface ProcessOptions {
+  /** Only these of the worker's sinks. Default: all, and the invalid records. */
+  readonly sinks?: readonly string[];
   /** When sending ends and the books are written, in milliseconds since the epoch. Default: in 10 minutes. */
   readonly deadline?: number;
   /** Ends the run as its deadline would: requests are cut, the books are written. */
@@ -63,12 +77,22 @@ export interface Worker {
    * @throws {StoreError} when the object or the books cannot be read or written: the same.
    */
   process(ref: ObjectRef, options?: ProcessOptions): Promise<ObjectReport>;
+  /**
+   * Tries the selected letters of one file again, or gives them up, and answers when that is durable. What is
+   * delivered has left the dead letters, what is refused again has one refusal more, the rest is as it was.
+   * Undefined: the file is no dead-letter file of that lane any more, so somebody else has seen to it.
+   *
+   * @throws {ObjectBusy} when another worker has the object's lane.
+   * @throws {StoreError} when the letters or the books cannot be read or written. Nothing is lost.
+   */
+  replay(file: LetterFile, order: LetterOrder, options?: ProcessOptions): Promise<LetterReport | undefined>;
   /** Closes the sinks, and the HTTP client when it is the worker's own. Rejects as the first sink that fails to close. */
   close(): Promise<void>;
 }
 
 const defaultLimits: WorkerLimits = {
   ...defaultLanePolicy,
+  ...defaultInflationLimits,
   maxRecordBytes: 4 * 1024 * 1024,
   patienceMs: 500,
 };
@@ -98,6 +122,10 @@ export function createWorker(options: WorkerOptions): Worker {
     onRecords: options.onRecords ?? (() => {}),
   };
 
+  /** A record of the intake's that is valid now is every sink's. */
+  const lanesOf = (lane: string) =>
+    lane === intakeLane ? [...sinks.map(({ sink }) => sink.name), intakeLane] : [lane];
+
   const find = async (
     store: ObjectStore,
     { key, version }: ObjectRef,
@@ -121,9 +149,11 @@ export function createWorker(options: WorkerOptions): Worker {
   };
 
   return {
-    async process(ref, { deadline = clock.now() + defaultDeadlineMs, signal } = {}) {
+    async process(ref, { deadline = clock.now() + defaultDeadlineMs, signal, sinks: only } = {}) {
       const store = options.source(ref.bucket);
-      const lanes = [...sinks.map(({ sink }) => sink.name), intakeLane];
+      const lanes = [...sinks.map(({ sink }) => sink.name), intakeLane].filter(
+        (lane) => only === undefined || only.includes(lane),
+      );
       const found = await find(store, ref, deadline - clock.now());
       if ("gone" in found) {
         // A late duplicate of what is settled asks for nothing, though its object has been deleted meanwhile.
@@ -155,6 +185,27 @@ export function createWorker(options: WorkerOptions): Worker {
         // What is still held has no receipt: give it back, so that the next worker need not wait.
         await Promise.allSettled([...held.values()].map(({ claim }) => books.release(claim)));
         throw error;
+      }
+    },
+    async replay({ object, lane, file }, order, { deadline = clock.now() + defaultDeadlineMs, signal } = {}) {
+      const books = openBooks(options.receipts, object, owner, clock, log);
+      const known = await books.read();
+      if (known.get(lane)?.receipt?.letters.includes(file) !== true) return undefined;
+      const held = new Map<string, HeldLane>();
+      try {
+        for (const name of order.drop === undefined ? lanesOf(lane) : [lane]) {
+          // A sink that has not begun the object will read the record itself, and find it valid.
+          if (known.get(name)?.receipt !== undefined) {
+            held.set(name, await books.claim(name, known.get(name), deadline));
+          }
+        }
+        // Another worker may have replayed it between our look and our claim.
+        const isNamed = held.get(lane)?.book.receipt?.letters.includes(file) === true;
+        const run = { object, lane, file, books, held, deadline, signal };
+        return isNamed ? await runLetters(core, run, order) : undefined;
+      } finally {
+        // What is still held has no receipt: give it back, so that the next worker need not wait.
+        await Promise.allSettled([...held.values()].map(({ claim }) => books.release(claim)));
       }
     },
     async close() {

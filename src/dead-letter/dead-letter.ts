@@ -15,6 +15,8 @@ export interface Origin {
   /** Its bytes in the decompressed object: the first one, and the one after the last. */
   readonly start: number;
   readonly end: number;
+  /** Of damage alone: the bytes of the stored object that could not be read. */
+  readonly stored?: { readonly start: number; readonly end: number };
 }
 
 /** The step that refused the record. */
@@ -42,6 +44,8 @@ export interface DeadLetter {
   readonly lastAt: number;
   /** Earlier refusals, the oldest first: the record was replayed since, and refused again. At most {@link longestHistory}. */
   readonly history?: readonly PastRefusal[];
+  /** In the archive: when it was given up, why, and who said so. */
+  readonly dropped?: { readonly at: number; readonly reason: string; readonly by: string };
   /** The original bytes as text when they are valid UTF-8. Both are absent when the record was too large to keep. */
   readonly record?: string;
   /** The original bytes in base64 when they are not. */

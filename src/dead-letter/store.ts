@@ -27,9 +27,12 @@ export interface LetterPlace {
   readonly date: string;
   /** Unique to the claim: a worker that lost its own may still be writing. */
   readonly name: string;
+  /** A prefix of the keys: `archive/` for what was given up. Default: none. */
+  readonly below?: string;
 }
 
-export function createLetterWriter(store: ObjectStore, { sink, date, name }: LetterPlace): LetterWriter {
+export function createLetterWriter(store: ObjectStore, place: LetterPlace): LetterWriter {
+  const { sink, date, name, below = "" } = place;
   const files: string[] = [];
   let lines: string[] = [];
   let characters = 0;
@@ -43,7 +46,7 @@ export function createLetterWriter(store: ObjectStore, { sink, date, name }: Let
     const text = lines.join("");
     lines = [];
     characters = 0;
-    const key = `sink=${sink}/date=${date}/${name}-${String(files.length + 1).padStart(4, "0")}.jsonl.gz`;
+    const key = `${below}sink=${sink}/date=${date}/${name}-${String(files.length + 1).padStart(4, "0")}.jsonl.gz`;
     files.push(key);
     try {
       await store.put(key, await compress(text));

@@ -54,7 +54,7 @@ export interface LaneOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly http: HttpClient;
-  readonly letters: LetterWriter;
+  readonly letters: Pick<LetterWriter, "add">;
   /** Names a record's place in the object. */
   readonly origin: (record: LaneRecord) => Origin;
   /** Whether an event is meant for this sink at all. */

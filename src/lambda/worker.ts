@@ -10,9 +10,12 @@ import type { Logger } from "../log.ts";
 import { StoreError } from "../store/object-store.ts";
 import type { Worker } from "../worker.ts";
 
+/** The part of a worker that a notification needs. */
+type Processor = Pick<Worker, "process">;
+
 export interface LambdaOptions {
   /** Gets the core's log, which goes to the same place as the handler's. Made once a cold start. */
-  readonly createWorker: (log: Logger) => Worker | Promise<Worker>;
+  readonly createWorker: (log: Logger) => Processor | Promise<Processor>;
   /** Default: Powertools' logger, set up by its own variables (`POWERTOOLS_LOG_LEVEL`, …). */
   readonly logger?: PowertoolsLogger;
   /**

@@ -22,6 +22,8 @@ import {
   type World,
 } from "../support/world.ts";
 
+type Processor = Pick<Worker, "process">;
+
 const never = () => new Promise<never>(() => {});
 
 // ── what goes in ────────────────────────────────────────────────────────────────────────────────────────────
@@ -390,14 +392,13 @@ describe("a key of EventBridge", () => {
 });
 
 /** A worker that does nothing but to note what it was asked. */
-function recorder(processed: unknown[]): Worker {
+function recorder(processed: unknown[]): Processor {
   return {
     process(ref) {
       processed.push(ref);
       const object = { ...ref, version: "1" };
       return Promise.resolve({ object, records: 0, valid: 0, invalid: 0, sinks: {}, unread: false });
     },
-    close: () => Promise.resolve(),
   };
 }
 
@@ -595,13 +596,12 @@ describe("the deadline", () => {
   ])("of a function with %i ms left, sending has %i", async (remaining, sending) => {
     const clock = virtualClock();
     const deadlines: (number | undefined)[] = [];
-    const worker: Worker = {
+    const worker: Processor = {
       process(ref, { deadline } = {}) {
         deadlines.push(deadline === undefined ? undefined : deadline - clock.now());
         const object = { ...ref, version: "1" };
         return Promise.resolve({ object, records: 0, valid: 0, invalid: 0, sinks: {}, unread: false });
       },
-      close: () => Promise.resolve(),
     };
     const handler = await createHandler({ createWorker: () => worker, clock });
     await handler(direct("a"), context(remaining));
@@ -730,9 +730,8 @@ describe("metrics", () => {
         unread: false,
       };
     };
-    const worker: Worker = {
+    const worker: Processor = {
       process: ({ key }) => Promise.resolve(report(key)),
-      close: () => Promise.resolve(),
     };
     const handler = await createHandler({ createWorker: () => worker });
     await handler(direct("x", "y"), context());
@@ -832,9 +831,8 @@ describe("the log", () => {
 
   test("tells of a defect its kind and its place, since its message may quote a record", async () => {
     const marker = "PAYLOAD-MARKER";
-    const worker: Worker = {
+    const worker: Processor = {
       process: () => Promise.reject(new TypeError(`${marker}\n    at ${marker} is not a function`)),
-      close: () => Promise.resolve(),
     };
     const handler = await createHandler({ createWorker: () => worker });
     expect(await handler(queued({ m1: direct("a") }), context())).toEqual(failed("m1"));
