@@ -1,0 +1,710 @@
+// The oracle knows what is true, from what it sees with its own eyes on disks and at vendors, and judges every step by it.
+import { gunzipSync } from "node:zlib";
+import { deferralsPrefix, openBooks } from "../../src/books/books.ts";
+import type { Receipt } from "../../src/books/receipt.ts";
+import { type DeadLetter, intakeLane, recordBytes } from "../../src/dead-letter/dead-letter.ts";
+import type { Clock } from "../../src/delivery/clock.ts";
+import {
+  type Batch,
+  type Encoded,
+  type Item,
+  isSinkUnavailable,
+  type Limits,
+  type Outcome,
+  type Sink,
+  type Verdict,
+} from "../../src/delivery/sink.ts";
+import type { MetricEvent } from "../../src/event.ts";
+import { silent } from "../../src/log.ts";
+import { createCursor, type Ranges } from "../../src/ranges.ts";
+import type { Disk } from "./disk.ts";
+import { type EventPlan, type Plan, payloadCanary, secretCanary } from "./plan.ts";
+import type { Process } from "./process.ts";
+import { placeOf, type Vendor } from "./vendor.ts";
+
+/** What must hold; the numbers are those of the architecture's list. */
+export type Invariant =
+  | "1 nothing is lost"
+  | "1 the books close"
+  | "1 pending drains"
+  | "1 a letter is the vendor's verdict"
+  | "2 durable before acknowledged"
+  | "2 letters before their receipt"
+  | "2 a deferral until its receipt"
+  | "3 known is never sent again"
+  | "4 ids never change"
+  | "5 no secret and no payload"
+  | "6 tenants stay apart"
+  | "7 sinks are islands"
+  | "8 memory is bounded"
+  | "9 one claim at a time"
+  | "9 a wait asked for is waited"
+  | "9 a vendor's limits"
+  | "9 no failure but the world's";
+
+export interface Violation {
+  readonly invariant: Invariant;
+  readonly detail: string;
+}
+
+/** A claim as the disk shows it, and what its holder has learned under it. */
+interface ClaimTruth {
+  readonly process: Process;
+  readonly generation: number;
+  /** By the store's clock. */
+  readonly expiresAt: number;
+  /** When its holder stops, by the world's clock. */
+  readonly deadline: number;
+  /** Whether a record was still open when the claim was made: by the receipt that stood there. */
+  readonly before: Receipt | undefined;
+  readonly delivered: Set<number>;
+  readonly filtered: Set<number>;
+  /** Refused by the mapping, and by the vendor. */
+  readonly misfits: Set<number>;
+  readonly rejected: Set<number>;
+  /** Items encoded and without a final outcome; undefined once an outcome was unknown. */
+  held: number | undefined;
+  heldBytes: number;
+  taken: boolean;
+}
+
+interface LaneTruth {
+  readonly object: string;
+  readonly lane: string;
+  readonly claims: Map<number, ClaimTruth>;
+  readonly receipts: Map<number, Receipt>;
+  latest: Receipt | undefined;
+}
+
+interface ObjectTruth {
+  readonly key: string;
+  readonly events: ReadonlyMap<number, EventPlan>;
+  readonly texts: readonly string[];
+  readonly lanes: Map<string, LaneTruth>;
+}
+
+export interface OracleOptions {
+  readonly plan: Plan;
+  readonly clock: Clock;
+  readonly receipts: Disk;
+  readonly deadLetters: Disk;
+  readonly vendors: readonly Vendor[];
+  readonly versionOf: (key: string) => string;
+  readonly trace: (line: string) => void;
+}
+
+export interface Oracle {
+  readonly violations: readonly Violation[];
+  violate(invariant: Invariant, detail: string): void;
+  readonly booksWitness: { wrote: Wrote; removes: Removes };
+  readonly lettersWitness: { wrote: Wrote; removes: Removes };
+  /** The sink, watched. */
+  watch(sink: Sink<unknown>, process: Process): Sink<unknown>;
+  /** The process is to deliver the object in so many milliseconds. */
+  given(process: Process, object: string, remainingMs: number): void;
+  /** What left the process for somebody's eyes: logs, errors, reports. */
+  told(what: string, text: string): void;
+  /** The process answered that the object is done. */
+  acknowledged(object: string, sinks: readonly string[]): void;
+  isDrained(): boolean;
+  /** Who has a deferral on the disk: all that a replayer could find. */
+  deferred(): { readonly object: string; readonly lane: string }[];
+  /** When nothing will happen any more. */
+  judge(): void;
+}
+
+type Wrote = (process: Process, key: string, bytes: Buffer) => void;
+type Removes = (process: Process, key: string) => void;
+
+/** More would only repeat themselves. */
+const mostViolations = 10;
+
+export function createOracle({
+  plan,
+  clock,
+  receipts,
+  deadLetters,
+  vendors,
+  versionOf,
+  trace,
+}: OracleOptions): Oracle {
+  const violations: Violation[] = [];
+  const violate = (invariant: Invariant, detail: string) => {
+    if (violations.length >= mostViolations) return;
+    violations.push({ invariant, detail });
+    trace(`‼ ${invariant}: ${detail}`);
+  };
+  const objects = new Map<string, ObjectTruth>();
+  const byHash = new Map<string, ObjectTruth>();
+  const letters = new Map<string, readonly DeadLetter[]>();
+  const ids = new Map<string, string>();
+  const payloads = new Map<string, string>();
+  const held = new Map<string, ClaimTruth>();
+  const waits = new Map<string, { readonly from: number; readonly until: number }>();
+  const underWay = new Map<string, number>();
+  const deadlines = new Map<string, number>();
+  /** Of which process and sink not every item's end is seen, since waits are between. */
+  const unsteady = new Set<string>();
+  const coalescing = new Set(
+    plan.sinks.flatMap((sink) =>
+      (sink.kind === "scripted" ? sink.coalesces : /groups|companies/.test(sink.name)) ? [sink.name] : [],
+    ),
+  );
+
+  for (const { key, records } of plan.objects) {
+    const events = new Map(
+      records.flatMap(({ event }, n) => (event === undefined ? [] : [[n, event] as const])),
+    );
+    const truth: ObjectTruth = { key, events, texts: records.map(({ text }) => text), lanes: new Map() };
+    objects.set(key, truth);
+    const version = { bucket: "memory://source", key, version: versionOf(key) };
+    // Only the name of the books is asked for: no store is touched.
+    byHash.set(openBooks(noStore, version, { id: "oracle" }, clock, silent).hash, truth);
+  }
+
+  const laneOf = (object: ObjectTruth, lane: string): LaneTruth => {
+    const known = object.lanes.get(lane);
+    if (known !== undefined) return known;
+    const fresh: LaneTruth = {
+      object: object.key,
+      lane,
+      claims: new Map(),
+      receipts: new Map(),
+      latest: undefined,
+    };
+    object.lanes.set(lane, fresh);
+    return fresh;
+  };
+  const deferralOf = (hash: string, lane: string) => `${deferralsPrefix}sink=${lane}/${hash}.json`;
+  const nameOf = ({ object, lane }: LaneTruth) => `${object} for ${lane}`;
+
+  // ── the books ───────────────────────────────────────────────────────────────────────────────────────────
+
+  const parseKey = (key: string) => {
+    const match = /^books\/[^/]+\/([0-9a-f]+)\/([^/]+)\/(\d{6})\.(claim|receipt)\.json$/.exec(key);
+    const [, hash = "", lane = "", digits = "", what] = match ?? [];
+    const object = byHash.get(hash);
+    if (object === undefined) return undefined;
+    return { hash, truth: laneOf(object, lane), object, generation: Number(digits), what };
+  };
+
+  const claimMade = (process: Process, truth: LaneTruth, generation: number, bytes: Buffer) => {
+    const { expiresInMs }: { expiresInMs: number } = JSON.parse(bytes.toString("utf8"));
+    const now = clock.now();
+    for (const [other, claim] of truth.claims) {
+      if (truth.receipts.has(other) || claim.process.isMissed) continue;
+      if (now < claim.expiresAt) {
+        violate(
+          "9 one claim at a time",
+          `${nameOf(truth)}: ${process.name} takes generation ${generation} while ${claim.process.name} holds ${other}`,
+        );
+      }
+      claim.taken = true;
+    }
+    const claim: ClaimTruth = {
+      process,
+      generation,
+      expiresAt: now + expiresInMs,
+      deadline: deadlines.get(`${process.name} ${truth.object}`) ?? now,
+      before: truth.latest,
+      delivered: new Set(),
+      filtered: new Set(),
+      misfits: new Set(),
+      rejected: new Set(),
+      held: 0,
+      heldBytes: 0,
+      taken: false,
+    };
+    truth.claims.set(generation, claim);
+    held.set(`${process.name} ${truth.object} ${truth.lane}`, claim);
+  };
+
+  /** The claims whose receipts the lane's books consist of, the newest first. */
+  const chainOf = (truth: LaneTruth, from: Receipt): ClaimTruth[] => {
+    const chain: ClaimTruth[] = [];
+    for (let at: Receipt | undefined = from; at !== undefined; ) {
+      const claim = truth.claims.get(at.generation);
+      if (claim !== undefined) chain.push(claim);
+      at = at.continues === null ? undefined : truth.receipts.get(at.continues);
+    }
+    return chain;
+  };
+
+  const receiptMade = (
+    process: Process,
+    hash: string,
+    object: ObjectTruth,
+    truth: LaneTruth,
+    generation: number,
+    bytes: Buffer,
+  ) => {
+    // The core wrote it, and its own tests hold the shape.
+    const receipt = JSON.parse(bytes.toString("utf8")) as Receipt;
+    const claim = truth.claims.get(generation);
+    if (claim?.process !== process) {
+      violate(
+        "9 one claim at a time",
+        `${nameOf(truth)}: ${process.name} writes receipt ${generation} without its claim`,
+      );
+      return;
+    }
+    truth.receipts.set(generation, receipt);
+    if (truth.latest === undefined || truth.latest.generation < generation) truth.latest = receipt;
+    if (receipt.pending.length > 0 !== (receipt.deferral !== undefined)) {
+      violate(
+        "1 the books close",
+        `${nameOf(truth)}: receipt ${generation} is pending without naming a deferral`,
+      );
+    }
+    if (
+      receipt.pending.length > 0 &&
+      receipt === truth.latest &&
+      !receipts.objects.has(deferralOf(hash, truth.lane))
+    ) {
+      violate("2 a deferral until its receipt", `${nameOf(truth)}: receipt ${generation} has no deferral`);
+    }
+    checkReceipt(object, truth, receipt);
+  };
+
+  const checkReceipt = (object: ObjectTruth, truth: LaneTruth, receipt: Receipt) => {
+    const { counts, readTo } = receipt;
+    const name = `${nameOf(truth)}, receipt ${receipt.generation}`;
+    const isRead = (n: number) => readTo === null || n < readTo;
+    const refused = lettersOf(name, receipt);
+    if (refused === undefined) return;
+    if (counts.deadLettered !== refused.length) {
+      violate(
+        "2 letters before their receipt",
+        `${name} counts ${counts.deadLettered} letters of ${refused.length}`,
+      );
+    }
+    const lettered = new Set(refused.map(({ origin }) => origin.index));
+    if (lettered.size !== refused.length) violate("1 the books close", `${name} names a letter twice`);
+    const events = [...object.events.keys()].filter(isRead);
+    if (truth.lane === intakeLane) {
+      const invalid = object.texts.flatMap((_, n) => (isRead(n) && !object.events.has(n) ? [n] : []));
+      if (counts.valid !== events.length || counts.records !== events.length + invalid.length) {
+        violate("1 the books close", `${name} counts ${JSON.stringify(counts)} of ${events.length} events`);
+      }
+      if (invalid.length !== lettered.size || invalid.some((n) => !lettered.has(n))) {
+        violate("1 nothing is lost", `${name}: invalid are ${invalid}, letters are ${[...lettered]}`);
+      }
+      return;
+    }
+    const chain = chainOf(truth, receipt);
+    const isPending = createCursor(receipt.pending);
+    const pending = new Set(events.filter((n) => isPending(n)));
+    const delivered = new Set(chain.flatMap((claim) => [...claim.delivered]));
+    const { length: sent } = chain.flatMap((claim) => [...claim.delivered]);
+    const closes = counts.delivered + counts.filtered + counts.deadLettered + counts.pending;
+    if (counts.valid !== events.length || counts.valid !== closes) {
+      violate("1 the books close", `${name} counts ${JSON.stringify(counts)} of ${events.length} events`);
+    }
+    if (counts.pending !== pending.size) {
+      violate("1 the books close", `${name} counts ${counts.pending} pending of ${pending.size}`);
+    }
+    if (counts.delivered !== delivered.size || sent !== delivered.size) {
+      violate(
+        "1 the books close",
+        `${name} counts ${counts.delivered} delivered of ${delivered.size}, told ${sent}`,
+      );
+    }
+    const filtered: number[] = [];
+    for (const n of events) {
+      const places = [pending.has(n), delivered.has(n), lettered.has(n)].filter(Boolean).length;
+      if (places > 1) violate("1 the books close", `${name}: record ${n} has ${places} outcomes`);
+      if (places === 0) filtered.push(n);
+    }
+    for (const n of filtered) {
+      if (chain.some((claim) => claim.filtered.has(n))) continue;
+      if (coalescing.has(truth.lane) && isSuperseded(object, n, chain)) continue;
+      violate("1 nothing is lost", `${name}: record ${n} has no outcome`);
+    }
+    for (const letter of refused) {
+      const n = letter.origin.index;
+      const isMeant = chain.some((claim) =>
+        (letter.stage === "encode" ? claim.misfits : claim.rejected).has(n),
+      );
+      if (!isMeant) {
+        violate("1 a letter is the vendor's verdict", `${name}: nobody refused record ${n} (${letter.code})`);
+      }
+    }
+  };
+
+  /** A newer event of its tenant was delivered, or filtered, in its stead. */
+  const isSuperseded = (object: ObjectTruth, n: number, chain: readonly ClaimTruth[]): boolean => {
+    const own = object.events.get(n);
+    return chain.some((claim) =>
+      [...claim.delivered, ...claim.filtered].some((other) => {
+        const event = object.events.get(other);
+        return event !== undefined && event.tenant === own?.tenant && event.time >= own.time;
+      }),
+    );
+  };
+
+  const lettersOf = (name: string, receipt: Receipt): DeadLetter[] | undefined => {
+    const files = receipt.letters.map((key) => (deadLetters.objects.has(key) ? letters.get(key) : undefined));
+    if (new Set(receipt.letters).size !== files.length) {
+      violate("1 the books close", `${name} names a file twice`);
+    }
+    if (files.includes(undefined)) {
+      violate("2 letters before their receipt", `${name} names letters that are not there`);
+      return undefined;
+    }
+    return files.flatMap((file) => file ?? []);
+  };
+
+  const booksWitness: Oracle["booksWitness"] = {
+    wrote(process, key, bytes) {
+      told(key, bytes.toString("utf8"));
+      const place = parseKey(key);
+      if (place === undefined) return;
+      const { hash, object, truth, generation, what } = place;
+      if (what === "claim") claimMade(process, truth, generation, bytes);
+      else receiptMade(process, hash, object, truth, generation, bytes);
+    },
+    removes(process, key) {
+      const place = parseKey(key);
+      if (place !== undefined) {
+        const { truth, generation, what } = place;
+        const claim = truth.claims.get(generation);
+        if (what === "receipt" || truth.receipts.has(generation) || claim?.process !== process) {
+          violate("9 one claim at a time", `${nameOf(truth)}: ${process.name} removes ${what} ${generation}`);
+        }
+        truth.claims.delete(generation);
+        return;
+      }
+      const [, lane = "", hash = ""] = /sink=([^/]+)\/([0-9a-f]+)\.json$/.exec(key) ?? [];
+      const pending = byHash.get(hash)?.lanes.get(lane)?.latest?.pending ?? [];
+      const isWritten = byHash.get(hash)?.lanes.get(lane)?.latest !== undefined;
+      if (!isWritten || pending.length > 0) {
+        violate("2 a deferral until its receipt", `${process.name} removes ${lane}'s, which is not settled`);
+      }
+    },
+  };
+
+  const lettersWitness: Oracle["lettersWitness"] = {
+    wrote(_process, key, bytes) {
+      const lines = gunzipSync(bytes).toString("utf8").trimEnd().split("\n");
+      // The core wrote them, and its own tests hold the shape.
+      const file = lines.map((line) => JSON.parse(line) as DeadLetter);
+      letters.set(key, file);
+      for (const letter of file) {
+        const { record, recordBase64, ...rest } = letter;
+        told(`a letter of ${letter.sink}`, JSON.stringify(rest));
+        const object = objects.get(letter.origin.key);
+        const text = object?.texts[letter.origin.index];
+        if (recordBytes(letter)?.toString("utf8") !== text) {
+          violate("1 nothing is lost", `a letter of ${letter.sink} has not the bytes of its record`);
+        }
+        const tenant = object?.events.get(letter.origin.index)?.tenant;
+        if (letter.event?.tenantId !== tenant) {
+          violate("6 tenants stay apart", `a letter of ${letter.sink} names another tenant`);
+        }
+      }
+    },
+    removes(process, key) {
+      violate("1 nothing is lost", `${process.name} removes the letters ${key}`);
+    },
+  };
+
+  // ── the sinks ───────────────────────────────────────────────────────────────────────────────────────────
+
+  const claimOf = (process: Process, sink: string, object: string) =>
+    held.get(`${process.name} ${object} ${sink}`);
+
+  const checkEvent = (event: MetricEvent): EventPlan | undefined => {
+    const { object, n } = placeOf(event);
+    const truth = objects.get(object)?.events.get(n);
+    const place = `${object}#${n}`;
+    const known = ids.get(place) ?? truth?.id ?? event.id;
+    ids.set(place, known);
+    if (event.id !== known) violate("4 ids never change", `${place} was ${known} and is ${event.id}`);
+    if (event.tenantId !== truth?.tenant) violate("6 tenants stay apart", `${place} has another tenant`);
+    return truth;
+  };
+
+  const encoded = (sink: Sink<unknown>, process: Process, event: MetricEvent, result: Encoded<unknown>) => {
+    checkEvent(event);
+    const { object, n } = placeOf(event);
+    const claim = claimOf(process, sink.name, object);
+    if (claim === undefined) {
+      violate(
+        "9 one claim at a time",
+        `${process.name} takes up ${object}#${n} for ${sink.name} without a claim`,
+      );
+      return;
+    }
+    if ("filtered" in result) claim.filtered.add(n);
+    else if ("rejected" in result || result.bytes > mostBytes(sink.limits)) claim.misfits.add(n);
+    else if (claim.held !== undefined && isSteady(sink, process, claim)) {
+      claim.held++;
+      claim.heldBytes += result.bytes + (objects.get(object)?.texts[n]?.length ?? 0);
+      const { maxItems, maxBytes } = plan.limits;
+      // One item may pass the bytes, since it is the one that fills the lane.
+      const before = claim.heldBytes - result.bytes - (objects.get(object)?.texts[n]?.length ?? 0);
+      if (claim.held > maxItems || before >= maxBytes) {
+        violate(
+          "8 memory is bounded",
+          `${sink.name} holds ${claim.held} items of ${maxItems}, ${claim.heldBytes} bytes of ${maxBytes}`,
+        );
+      }
+    }
+  };
+
+  const starting = (sink: Sink<unknown>, process: Process, batch: Batch<unknown>) => {
+    const { name, limits } = sink;
+    const bytes = batch.items.reduce((sum, item) => sum + item.bytes, limits.envelopeBytes ?? 0);
+    if (batch.items.length === 0 || batch.items.length > limits.itemsPerRequest) {
+      violate(
+        "9 a vendor's limits",
+        `${name} is sent ${batch.items.length} items of ${limits.itemsPerRequest}`,
+      );
+    }
+    if (bytes > limits.bytesPerRequest) {
+      violate("9 a vendor's limits", `${name} is sent ${bytes} bytes of ${limits.bytesPerRequest}`);
+    }
+    const now = process.clock.now();
+    const wait = waits.get(`${process.name} ${name}`);
+    // At the very moment of the reply another request may be on its way.
+    if (wait !== undefined && wait.from < now && now < wait.until) {
+      violate("9 a wait asked for is waited", `${name} is asked again ${wait.until - now} ms too early`);
+    }
+    const keys = new Set<string>();
+    for (const item of batch.items) {
+      const { event } = item;
+      const { object, n } = placeOf(event);
+      const place = `${object}#${n}`;
+      checkEvent(event);
+      if (sink.partition !== undefined && sink.partition(event) !== batch.partition) {
+        violate("6 tenants stay apart", `${place} is sent to ${name} in another's partition`);
+      }
+      const key = sink.coalesceKey?.(event);
+      if (key !== undefined && keys.has(key)) violate("9 a vendor's limits", `${name} is sent one key twice`);
+      if (key !== undefined) keys.add(key);
+      const payload = JSON.stringify(item.payload);
+      const known = payloads.get(`${name} ${place}`) ?? payload;
+      payloads.set(`${name} ${place}`, known);
+      if (payload !== known) violate("4 ids never change", `${place} was sent to ${name} with other bytes`);
+      checkUnknown(name, process, object, n);
+    }
+  };
+
+  /** Nobody knows yet what became of the record, and it is this process's to find out. */
+  const checkUnknown = (sink: string, process: Process, object: string, n: number) => {
+    const claim = claimOf(process, sink, object);
+    const truth = objects.get(object)?.lanes.get(sink);
+    const place = `${object}#${n} to ${sink}`;
+    if (claim === undefined || truth === undefined || truth.receipts.get(claim.generation) !== undefined) {
+      violate("9 one claim at a time", `${process.name} sends ${place} without a claim`);
+      return;
+    }
+    if (claim.taken) {
+      violate("9 one claim at a time", `${process.name} sends ${place} under a claim that was taken over`);
+    }
+    if (claim.delivered.has(n) || claim.filtered.has(n) || claim.rejected.has(n)) {
+      violate("3 known is never sent again", `${process.name} sends ${place} once more in the same run`);
+    }
+    if (claim.before !== undefined && !isIn(claim.before.pending, n)) {
+      violate("3 known is never sent again", `${process.name} sends ${place}, settled by an earlier receipt`);
+    }
+  };
+
+  const answered = (
+    sink: Sink<unknown>,
+    process: Process,
+    items: readonly Item<unknown>[],
+    answer: readonly Outcome[] | Verdict,
+  ) => {
+    const vendor = vendors.find(({ name }) => name === sink.name);
+    let wait = 0;
+    for (const [index, item] of items.entries()) {
+      const { object, n } = placeOf(item.event);
+      const claim = claimOf(process, sink.name, object);
+      if (claim === undefined) continue;
+      const outcome: Outcome | Verdict | undefined = "status" in answer ? answer : answer[index];
+      const isFinal = outcome?.status !== undefined && outcome.status !== "transient";
+      if (outcome?.status === "delivered") {
+        claim.delivered.add(n);
+        if (vendor?.holds(item) === false) {
+          violate("1 nothing is lost", `${object}#${n} is called delivered, and ${sink.name} has it not`);
+        }
+      } else if (outcome?.status === "filtered") claim.filtered.add(n);
+      else if (outcome?.status === "rejected") claim.rejected.add(n);
+      else if (outcome?.status === "refused" && items.length === 1) claim.rejected.add(n);
+      else if (outcome?.status === "transient") wait = Math.max(wait, outcome.retryAfterMs ?? 0);
+      if (outcome?.status === "refused" && items.length > 1) continue;
+      if (!isFinal || sink.coalesceKey !== undefined) loseCount(sink, process, claim);
+      if (claim.held !== undefined) {
+        claim.held--;
+        claim.heldBytes -= item.bytes + (objects.get(object)?.texts[n]?.length ?? 0);
+      }
+    }
+    askedToWait(sink.name, process, wait);
+  };
+
+  const failed = (sink: Sink<unknown>, process: Process, items: readonly Item<unknown>[], error: unknown) => {
+    for (const { event } of items) {
+      const claim = claimOf(process, sink.name, placeOf(event).object);
+      if (claim !== undefined) loseCount(sink, process, claim);
+    }
+    if (isSinkUnavailable(error)) askedToWait(sink.name, process, error.retryAfterMs ?? 0);
+  };
+
+  /** Behind a rate, a pause, a wrong clock or the deadline, items become pending without anybody seeing it. */
+  const isSteady = ({ name, limits }: Sink<unknown>, process: Process, claim: ClaimTruth) =>
+    clock.now() < claim.deadline &&
+    limits.requestsPerSecond === undefined &&
+    !unsteady.has(`${process.name} ${name}`) &&
+    process.clock.now() === clock.now();
+
+  const loseCount = (sink: Sink<unknown>, process: Process, claim: ClaimTruth) => {
+    claim.held = undefined;
+    unsteady.add(`${process.name} ${sink.name}`);
+  };
+
+  const askedToWait = (sink: string, process: Process, ms: number) => {
+    if (ms === 0) return;
+    const now = process.clock.now();
+    const before = waits.get(`${process.name} ${sink}`);
+    if (before === undefined || before.until < now + ms) {
+      waits.set(`${process.name} ${sink}`, { from: now, until: now + ms });
+    }
+  };
+
+  const watch: Oracle["watch"] = (sink, process) => ({
+    ...sink,
+    encode(event) {
+      let result: Encoded<unknown>;
+      try {
+        result = sink.encode(event);
+      } catch (error) {
+        encoded(sink, process, event, { rejected: "the mapping failed", code: "ENCODE_FAILED" });
+        throw error;
+      }
+      encoded(sink, process, event, result);
+      return result;
+    },
+    async send(batch, context) {
+      const place = `${process.name} ${sink.name}`;
+      const others = underWay.get(place) ?? 0;
+      underWay.set(place, others + 1);
+      if (others >= sink.limits.concurrency) {
+        violate(
+          "9 a vendor's limits",
+          `${sink.name} has ${others + 1} requests of ${sink.limits.concurrency}`,
+        );
+      }
+      let isOver = false;
+      const end = () => {
+        isOver = true;
+        underWay.set(place, (underWay.get(place) ?? 0) - 1);
+      };
+      // One that never settles is over when its caller gives it up, and what comes later nobody hears.
+      const giveUp = () => {
+        if (isOver) return;
+        end();
+        failed(sink, process, batch.items, undefined);
+      };
+      context.signal.addEventListener("abort", giveUp, { once: true });
+      starting(sink, process, batch);
+      try {
+        const answer = await sink.send(batch, context);
+        if (!isOver && !process.isDead) answered(sink, process, batch.items, answer);
+        return answer;
+      } catch (error) {
+        if (!isOver && !process.isDead) failed(sink, process, batch.items, error);
+        throw error;
+      } finally {
+        if (!isOver) end();
+      }
+    },
+  });
+
+  // ── what is told ────────────────────────────────────────────────────────────────────────────────────────
+
+  const told = (what: string, text: string) => {
+    for (const canary of [payloadCanary, secretCanary]) {
+      if (text.includes(canary)) violate("5 no secret and no payload", `${what} tells a ${canary}`);
+    }
+  };
+
+  const isSettled = (object: string, lane: string): boolean => {
+    const latest = objects.get(object)?.lanes.get(lane)?.latest;
+    return latest !== undefined && latest.pending.length === 0 && latest.readTo === null;
+  };
+
+  const lanesOf = (sinks: readonly string[]) => [...sinks, intakeLane];
+  const allLanes = lanesOf(plan.sinks.map(({ name }) => name));
+
+  return {
+    violations,
+    violate,
+    booksWitness,
+    lettersWitness,
+    watch,
+    told,
+    given(process, object, remainingMs) {
+      const place = `${process.name} ${object}`;
+      const before = deadlines.get(place) ?? 0;
+      const deadline = clock.now() + remainingMs;
+      // Of two at once, nobody can tell which one has the claim.
+      deadlines.set(place, before > clock.now() ? Math.min(before, deadline) : deadline);
+    },
+    acknowledged(object, sinks) {
+      for (const lane of lanesOf(sinks)) {
+        const truth = objects.get(object)?.lanes.get(lane);
+        // Whoever holds the invalid records answers for them.
+        const isElsewhere = lane === intakeLane && truth !== undefined;
+        if (truth?.latest === undefined && !isElsewhere) {
+          violate("2 durable before acknowledged", `${object} is acknowledged without a receipt for ${lane}`);
+        }
+      }
+    },
+    isDrained: () => [...objects.keys()].every((key) => allLanes.every((lane) => isSettled(key, lane))),
+    judge() {
+      for (const { key, events } of objects.values()) {
+        for (const lane of allLanes) {
+          if (!isSettled(key, lane)) {
+            const latest = objects.get(key)?.lanes.get(lane)?.latest;
+            violate("1 pending drains", `${key} for ${lane} ends with ${JSON.stringify(latest?.counts)}`);
+          }
+        }
+        for (const { name, kept } of vendors) {
+          for (const { object, n, tenant } of kept()) {
+            if (object === key && events.get(n)?.tenant !== tenant) {
+              violate("6 tenants stay apart", `${name} keeps ${object}#${n} under ${tenant}`);
+            }
+          }
+        }
+      }
+    },
+    deferred: () =>
+      [...receipts.objects.keys()].flatMap((key) => {
+        const [, lane = "", hash = ""] = /^deferrals\/sink=([^/]+)\/([0-9a-f]+)\.json$/.exec(key) ?? [];
+        const object = byHash.get(hash)?.key;
+        return object === undefined ? [] : [{ object, lane }];
+      }),
+  };
+}
+
+function mostBytes({ bytesPerItem, bytesPerRequest, envelopeBytes = 0 }: Limits): number {
+  return Math.min(bytesPerItem, bytesPerRequest - envelopeBytes);
+}
+
+function isIn(ranges: Ranges, n: number): boolean {
+  return ranges.some(({ from, to }) => n >= from && (to === null || n < to));
+}
+
+const untouched = () => {
+  throw new Error("the oracle's books are never opened");
+};
+const noStore = {
+  location: "memory://nowhere",
+  look: untouched,
+  read: untouched,
+  put: untouched,
+  putIfAbsent: untouched,
+  delete: untouched,
+  list: untouched,
+};

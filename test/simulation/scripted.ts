@@ -1,0 +1,155 @@
+// Vendors that do as the dice say: cheap, with partitions, coalescing and every kind of answer.
+import type { Clock } from "../../src/delivery/clock.ts";
+import {
+  type Batch,
+  type Item,
+  type Outcome,
+  type SendContext,
+  type Sink,
+  sinkUnavailable,
+  type Verdict,
+} from "../../src/delivery/sink.ts";
+import type { MetricEvent } from "../../src/event.ts";
+import type { Dice } from "./dice.ts";
+import { type ObjectPlan, payloadCanary, type ScriptedPlan, secretCanary, start } from "./plan.ts";
+import { never, type Process } from "./process.ts";
+import type { Trouble } from "./trouble.ts";
+import { placeOf, type Vendor } from "./vendor.ts";
+
+type Answer = readonly Outcome[] | Verdict;
+
+const delivered = { status: "delivered" } as const;
+
+export function createScripted(
+  plan: ScriptedPlan,
+  objects: readonly ObjectPlan[],
+  trouble: Trouble,
+  clock: Clock,
+): Vendor {
+  const { name } = plan;
+  const stored = new Map<string, { tenant: string; object: string; n: number }>();
+  const grades = new Map(
+    objects.flatMap(({ key, records }) =>
+      records.flatMap(({ event }, n) => (event === undefined ? [] : [[`${key}#${n}`, event.grade] as const])),
+    ),
+  );
+  /** Always the same for an event and a purpose, in [0, 1). */
+  const grade = (event: MetricEvent, purpose: number): number => {
+    const { object, n } = placeOf(event);
+    return ((grades.get(`${object}#${n}`) ?? 0) * 7919 + (Number(name.slice(1)) * 5 + purpose) * 0.618) % 1;
+  };
+  const isPoison = ({ event }: Item<unknown>) => grade(event, 4) < plan.poison;
+  const store = (items: readonly Item<unknown>[], partition: string) => {
+    for (const { event } of items) {
+      const { object, n } = placeOf(event);
+      const tenant = plan.partition === "tenant" ? partition : event.tenantId;
+      stored.set(`${tenant} ${object}#${n}`, { tenant, object, n });
+    }
+  };
+
+  /** How a well vendor answers. */
+  const honest = ({ items, partition }: Batch<unknown>): Answer => {
+    if (!items.some(isPoison)) {
+      store(items, partition);
+      return delivered;
+    }
+    if (!plan.tellsItems) return { status: "refused", reason: "one is no good", code: "POISON" };
+    return items.map((item): Outcome => {
+      if (isPoison(item)) return { status: "rejected", reason: "no good", code: "POISON" };
+      store([item], partition);
+      return delivered;
+    });
+  };
+
+  const strike = (kind: string, share: number) => trouble.strikes(`vendor: ${kind}`, name, share);
+
+  /** What goes wrong, or undefined. Several kinds may be asked; the first one that strikes answers. */
+  const disturb = async (batch: Batch<unknown>, share: number): Promise<Answer | undefined> => {
+    const { items, partition } = batch;
+    const part = share / 10;
+    let d: Dice | undefined;
+    if (strike("busy", part)) return { status: "transient", reason: "busy" };
+    if (strike("throttles", part)) return { status: "transient", reason: "too fast", throttled: true };
+    d = strike("names a wait", part);
+    if (d)
+      return { status: "transient", reason: "later", retryAfterMs: d.pick([1, 700, 5_000, 59_999, 90_000]) };
+    if (strike("stores, then resets", part)) {
+      store(items, partition);
+      throw new Error(`a reset in the middle of ${payloadCanary} with ${secretCanary}`);
+    }
+    d = strike("hangs", part);
+    if (d) {
+      if (d.chance(0.5)) store(items, partition);
+      return never();
+    }
+    d = strike("is unavailable", part);
+    if (d) throw sinkUnavailable("its token is no good", d.chance(0.3) ? d.int(1, 100_000) : undefined);
+    if (items.length > 1 && strike("refuses a batch without a reason", part)) {
+      return { status: "refused", reason: "no", code: "NO" };
+    }
+    d = strike("leaves outcomes out", part);
+    if (d) {
+      const some = items.slice(0, d.int(0, items.length));
+      store(some, partition);
+      return some.map(() => delivered);
+    }
+    d = strike("tells items apart", part * 2);
+    if (d === undefined) return undefined;
+    const each = d;
+    return items.map((item): Outcome => {
+      const draw = each.number();
+      if (draw < 0.5) {
+        store([item], partition);
+        return delivered;
+      }
+      if (draw < 0.6) return { status: "filtered", reason: "it has newer data" };
+      if (draw < 0.7) return { status: "rejected", reason: "no", code: "NO" };
+      const wait = each.chance(0.2) ? { retryAfterMs: each.int(1, 70_000) } : {};
+      return { status: "transient", reason: "not this one", ...wait };
+    });
+  };
+
+  const send = async (batch: Batch<unknown>): Promise<Answer> => {
+    const isWell = trouble.isOver || clock.now() - start >= plan.wellAfterMs;
+    if (isWell) return honest(batch);
+    const slow = strike("slow", plan.mood === "slow" ? 0.7 : 0.2);
+    if (slow !== undefined) await clock.sleep(slow.int(1, plan.mood === "slow" ? 8_000 : 300));
+    if (plan.mood === "dead" && strike("is down", 1)) throw sinkUnavailable("down");
+    if (plan.mood === "hangs" && strike("hangs", 1)) return never();
+    const share = plan.mood === "bad" ? 0.95 : plan.mood === "mixed" ? 0.4 : 0;
+    return (await disturb(batch, share)) ?? honest(batch);
+  };
+
+  const sinkOf = (process: Process): Sink<unknown> => ({
+    name,
+    limits: plan.limits,
+    encode(event) {
+      if (grade(event, 1) < plan.filters) return { filtered: "not meant for it" };
+      if (grade(event, 2) < plan.rejects) return { rejected: "it can never be there", code: "NO_PLACE" };
+      if (grade(event, 3) < plan.throws) throw new TypeError(`cannot read ${payloadCanary}`);
+      const pad = event.data["pad"];
+      const bytes = typeof pad === "string" && pad.length > 0 ? 270 : 20;
+      return { payload: { id: event.id, note: event.data["note"] }, bytes };
+    },
+    ...(plan.partition === "none"
+      ? {}
+      : { partition: ({ tenantId, metricName }) => (plan.partition === "tenant" ? tenantId : metricName) }),
+    ...(plan.coalesces ? { coalesceKey: ({ tenantId }) => tenantId } : {}),
+    async send(batch, _context: SendContext) {
+      await process.step(`before a request to ${name}`);
+      const answer = await send(batch);
+      await process.step(`after a request to ${name}`);
+      return answer;
+    },
+  });
+
+  return {
+    name,
+    sinkOf,
+    holds: ({ event }) => {
+      const { object, n } = placeOf(event);
+      return stored.has(`${event.tenantId} ${object}#${n}`);
+    },
+    kept: () => stored.values(),
+  };
+}

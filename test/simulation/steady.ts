@@ -1,0 +1,34 @@
+// Makes what comes from outside of JavaScript come in order, or a seed would not always tell the same story: zlib answers
+// from its threads in any order, and a timer of the shortest kind, as vendors' SDKs set them, takes real time, which the
+// virtual clock does not wait for. Whoever wants it imports this module before whatever compresses.
+import { syncBuiltinESMExports } from "node:module";
+import zlib, { type CompressCallback, type InputType } from "node:zlib";
+
+// Nothing of the core passes options.
+const gzip = (input: InputType, done: CompressCallback) => {
+  const bytes = zlib.gzipSync(input, { level: 1 });
+  process.nextTick(done, null, bytes);
+};
+Object.assign(zlib, { gzip });
+syncBuiltinESMExports();
+
+const { setTimeout: slowly, clearTimeout: clearSlowly } = globalThis;
+const immediates = new Set<unknown>();
+
+function soon(callback: (...args: unknown[]) => void, ms = 0, ...args: unknown[]): unknown {
+  if (ms > 1) return slowly(callback, ms, ...args);
+  const immediate: unknown = setImmediate(() => {
+    immediates.delete(immediate);
+    callback(...args);
+  });
+  immediates.add(immediate);
+  return immediate;
+}
+
+function clearSoon(timer: unknown): void {
+  // What is in the set came from `setImmediate`, and whatever else from the function that this one stands for.
+  if (immediates.delete(timer)) clearImmediate(timer as NodeJS.Immediate);
+  else clearSlowly(timer as NodeJS.Timeout);
+}
+
+Object.assign(globalThis, { setTimeout: soon, clearTimeout: clearSoon });

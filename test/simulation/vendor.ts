@@ -1,0 +1,26 @@
+// A vendor of the simulated world: it outlives the processes and knows what it stored.
+import type { Item, Sink } from "../../src/delivery/sink.ts";
+import type { MetricEvent } from "../../src/event.ts";
+import type { Process } from "./process.ts";
+
+export interface Vendor {
+  readonly name: string;
+  /** The sink as one process has it. */
+  sinkOf(process: Process): Sink<unknown>;
+  /** Whether it has stored the item. */
+  holds(item: Item<unknown>): boolean;
+  /** Under whose name it keeps which record. */
+  kept(): Iterable<{ readonly tenant: string; readonly object: string; readonly n: number }>;
+}
+
+/** Where the record of an event stands: its data say so. */
+export interface Place {
+  readonly object: string;
+  readonly n: number;
+}
+
+export function placeOf(event: MetricEvent): Place {
+  const { o, n } = event.data;
+  if (typeof o !== "string" || typeof n !== "number") throw new Error("an event of no schedule");
+  return { object: o, n };
+}
