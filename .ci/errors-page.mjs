@@ -56,8 +56,9 @@ async function body() {
     ),
     section(
       "Any sink",
-      "The core gives these for every sink: the first two before anything is sent, the others for a reply that " +
-        "refuses a request down to this one record. What a sink says of the same code in its own table comes first.",
+      "The core gives these for every sink: `ENCODE_FAILED` and `ITEM_TOO_LARGE` before anything is sent, those of " +
+        "HTTP for a reply that refuses a request down to this one record, `NOT_DELIVERED` in a replay. What a sink " +
+        "says of the same code in its own table comes first.",
       deliveryRefusals,
     ),
     ...[...tables].map(([refusals, names]) => section(names.join(", "), undefined, refusals)),

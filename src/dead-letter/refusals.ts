@@ -3,9 +3,14 @@ import type { RefusalAdvice, Refusals } from "../delivery/sink.ts";
 import type { RefusalCode } from "../event.ts";
 import type { InvalidCode } from "../intake/records.ts";
 import { intakeRefusals } from "../intake/refusals.ts";
+import type { notDelivered } from "../letter-run.ts";
 
-/** With these the core refuses a valid event for a sink: in its lane, and by `classifyReply`. */
-export type DeliveryCode = "ENCODE_FAILED" | "ITEM_TOO_LARGE" | `HTTP_${400 | 409 | 413 | 414 | 415 | 422}`;
+/** With these the core keeps a valid event from a sink: in its lane, by `classifyReply`, and in a replay. */
+export type DeliveryCode =
+  | "ENCODE_FAILED"
+  | "ITEM_TOO_LARGE"
+  | `HTTP_${400 | 409 | 413 | 414 | 415 | 422}`
+  | typeof notDelivered;
 
 const compare =
   "Compare the letters of this fingerprint: what they share and delivered records lack is the cause.";
@@ -45,6 +50,11 @@ export const deliveryRefusals: Readonly<Record<DeliveryCode, RefusalAdvice>> = {
   HTTP_422: {
     meaning: "The vendor can read this record and refuses what it says.",
     action: compare,
+  },
+  NOT_DELIVERED: {
+    meaning:
+      "The record was no event before; replayed, it is one, and this sink was not ready for it. Nobody refused it.",
+    action: "See to what the reason names, then replay the sink's letters.",
   },
 };
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { adviceFor, coreRefusals, deliveryRefusals } from "../../src/dead-letter/refusals.ts";
-import { classifyReply } from "../../src/delivery/sink.ts";
+import { classifyReply, sinkUnavailable } from "../../src/delivery/sink.ts";
 import { createWorld, scriptedSink } from "../support/world.ts";
 
 describe("the core's table", () => {
@@ -24,6 +24,7 @@ describe("the core's table", () => {
     const large = scriptedSink("large", { encode: ({ id }) => ({ payload: { id }, bytes: 1e9 }) });
     await world.clock.run(world.worker([failing, large]).process({ bucket: "source", key: "a" }));
     for (const { code } of await world.letters()) met.add(code);
+    met.add(await codeOfReplayToSinkThatIsDown());
     expect([...met].sort()).toEqual(Object.keys(deliveryRefusals).sort());
   });
 
@@ -34,6 +35,24 @@ describe("the core's table", () => {
     }
   });
 });
+
+/** A record that was too old for its worker becomes an event, of which a sink hears while it is down. */
+async function codeOfReplayToSinkThatIsDown(): Promise<string> {
+  const world = createWorld();
+  world.putEvents("a", 1, () => ({ data: { event_time: "2020-01-01T00:00:00Z" } }));
+  const sink = scriptedSink("down");
+  const strict = world.worker([sink], { limits: { maxAgeMs: 1000 } });
+  await world.clock.run(strict.process({ bucket: "source", key: "a" }));
+  const { object, lane, letters } = (await world.latestReceipts())["_intake"] ?? {};
+  const [file] = letters ?? [];
+  if (object === undefined || lane === undefined || file === undefined) throw new Error("there is no letter");
+  sink.reply = () => {
+    throw sinkUnavailable("the sink is down");
+  };
+  const order = { id: "replay", select: () => true };
+  await world.clock.run(world.worker([sink]).replay({ object, lane, file }, order));
+  return (await world.letters()).find(({ sink: name }) => name === "down")?.code ?? "no letter";
+}
 
 describe("the advice for a code", () => {
   const own = {
