@@ -36,6 +36,26 @@ export type { JsonObject, JsonValue, MetricEvent } from "./event.ts";
 export type { ObjectRef } from "./intake/notification.ts";
 export type { LetterOrder, LetterReport } from "./letter-run.ts";
 export type { Logger } from "./log.ts";
+export { loadCatalog, packedCatalog } from "./routing/catalog.ts";
+export { type CatalogEntry, checkCatalog } from "./routing/catalog-check.ts";
+export {
+  type EventRule,
+  eventRules,
+  type InputTransformer,
+  type MissingValue,
+  renderInput,
+  sampleBusEvent,
+  sampleRecord,
+} from "./routing/event-rules.ts";
+export {
+  defineMetric,
+  type FieldType,
+  type Metric,
+  type MetricDefinition,
+  type MetricField,
+  type MetricSource,
+  type SinkMapping,
+} from "./routing/metric.ts";
 export type { Route } from "./routing/route.ts";
 export { folderStore } from "./store/folder.ts";
 export * from "./store/object-store.ts";
