@@ -12,6 +12,7 @@ import { createIndexSet, type Ranges } from "../ranges.ts";
 import { createBatcher, type ReadyBatch } from "./batch.ts";
 import { type Breaker, type BreakerPolicy, createBreaker } from "./breaker.ts";
 import { type Clock, orAborted, type Random } from "./clock.ts";
+import { prepare } from "./encode.ts";
 import type { HttpClient } from "./http.ts";
 import { createLimiter, type Limiter } from "./limiter.ts";
 import { type Again, type RetryPolicy, withRetries } from "./retry.ts";
@@ -99,9 +100,6 @@ export interface Lane {
   readonly notBefore: number;
 }
 
-/** The error that a bug in a mapping becomes: a letter for that record, and no more. */
-const encodeFailed = "ENCODE_FAILED";
-const tooLarge = "ITEM_TOO_LARGE";
 const defaultTimeoutMs = 30_000;
 
 interface Entry {
@@ -431,40 +429,15 @@ export function createLane(options: LaneOptions): Lane {
       tally.filtered++;
       return;
     }
-    let entry: Entry;
-    try {
-      const encoded = sink.encode(event);
-      if ("filtered" in encoded) {
-        tally.filtered++;
-        return;
-      }
-      if ("rejected" in encoded) return deadLetter(record, "encode", encoded.code, encoded.rejected);
-      const most = Math.min(limits.bytesPerItem, limits.bytesPerRequest - (limits.envelopeBytes ?? 0));
-      if (encoded.bytes > most) {
-        const reason = `the record makes an item of ${encoded.bytes} bytes; ${sink.name} takes ${most}`;
-        return deadLetter(record, "encode", tooLarge, reason);
-      }
-      entry = {
-        event,
-        payload: encoded.payload,
-        bytes: encoded.bytes,
-        partition: sink.partition?.(event) ?? "",
-        coalesceKey: sink.coalesceKey?.(event),
-        record,
-        older: undefined,
-        settled: false,
-      };
-      heldItems++;
-      heldBytes += entry.bytes + record.bytes.byteLength;
-      collect(entry);
-    } catch (error) {
-      deadLetter(
-        record,
-        "encode",
-        encodeFailed,
-        `the mapping failed: ${error instanceof Error ? error.name : "unknown error"}`,
-      );
+    const prepared = prepare(sink, event);
+    if ("filtered" in prepared) {
+      tally.filtered++;
+      return;
     }
+    if ("rejected" in prepared) return deadLetter(record, "encode", prepared.code, prepared.rejected);
+    heldItems++;
+    heldBytes += prepared.bytes + record.bytes.byteLength;
+    collect({ ...prepared, event, record, older: undefined, settled: false });
   };
 
   return {
