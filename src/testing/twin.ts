@@ -92,6 +92,22 @@ export function resetConnection(): Error {
   return new TransportError("the twin cut the connection");
 }
 
+/**
+ * A twin as a resolver of msw: `http.all("https://api.acme.test/*", twinResolver(twin.handle))`. The client is then the
+ * real one, and the vendor's host too. Whatever the handler throws is a connection that is cut, as on loopback.
+ */
+export function twinResolver(
+  handle: TwinHandler,
+): (info: { readonly request: Request }) => Promise<Response> {
+  return async ({ request }) => {
+    try {
+      return await handle(request);
+    } catch {
+      return Response.error();
+    }
+  };
+}
+
 function toRequest(
   method: string,
   url: string,

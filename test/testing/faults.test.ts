@@ -1,9 +1,13 @@
+import { once } from "node:events";
+import net from "node:net";
 import { describe, expect, test } from "vitest";
 import { createHttp, type HttpClient, TransportError } from "../../src/index.ts";
 import {
   drawFaults,
   type Fault,
   injectFaults,
+  type RetryAfterForm,
+  retryAfter,
   seededRandom,
   serveTwin,
   twinHttp,
@@ -46,6 +50,12 @@ const cases: readonly [name: string, fault: Fault, sees: unknown, stored: number
     "a garbled reply, after storing, with the twin's own status",
     { kind: "garbled", body: "<html>OK</html>" },
     { status: 202, body: "<html>OK</html>" },
+    1,
+  ],
+  [
+    "other headers on the twin's own reply",
+    { kind: "headers", headers: { "retry-after": "9", "content-type": "text/html" } },
+    { status: 202, body: '{"status":"stored","count":1}', retryAfterMs: 9000 },
     1,
   ],
 ];
@@ -91,6 +101,99 @@ describe.each(["in process", "on loopback"])("%s", (where) => {
       await served?.close();
     }
   });
+});
+
+describe("a body that is no text", () => {
+  const bytes = Uint8Array.from({ length: 256 }, (_, value) => value);
+  const handle = () => new Response(bytes, { headers: { "content-length": "256" } });
+  const bodyAfter = async (fault: Fault) => {
+    const response = await injectFaults(handle, () => fault)(new Request("http://twin.test"));
+    return new Uint8Array(await response.arrayBuffer());
+  };
+
+  test("stays what it is, byte by byte, through every fault that passes it on", async () => {
+    expect(await bodyAfter({ kind: "slow-body", ms: 0, pieces: 7 })).toEqual(bytes);
+    expect(await bodyAfter({ kind: "headers", headers: {} })).toEqual(bytes);
+    expect(await bodyAfter({ kind: "truncated" })).toEqual(bytes.slice(0, 128));
+    expect(await bodyAfter({ kind: "truncated", bytes: 200 })).toEqual(bytes.slice(0, 200));
+    const other = Uint8Array.of(0xff, 0, 0xfe);
+    expect(await bodyAfter({ kind: "garbled", body: other })).toEqual(other);
+    expect(await bodyAfter({ kind: "status", status: 500, body: other })).toEqual(other);
+  });
+
+  test("is scrambled by the seed alone, in some bytes and never in none", async () => {
+    const scrambled = await bodyAfter({ kind: "scrambled", seed: 3 });
+    expect(await bodyAfter({ kind: "scrambled", seed: 3 })).toEqual(scrambled);
+    expect(await bodyAfter({ kind: "scrambled", seed: 4 })).not.toEqual(scrambled);
+    expect(scrambled).toHaveLength(bytes.length);
+    const changed = scrambled.filter((byte, index) => byte !== bytes[index]).length;
+    expect(changed).toBeGreaterThan(10);
+    expect(changed).toBeLessThan(80);
+    for (let seed = 0; seed < 200; seed++) {
+      const short = injectFaults(
+        () => new Response("ok"),
+        () => ({ kind: "scrambled", seed }),
+      );
+      const response = await short(new Request("http://twin.test"));
+      expect(new Uint8Array(await response.arrayBuffer())).not.toEqual(new TextEncoder().encode("ok"));
+    }
+  });
+});
+
+test("a reply can be cut at any of its bytes, and those before it arrive", async () => {
+  const body = Uint8Array.of(0x00, 0xff, 0x80, 0x0d, 0x0a, 0x41);
+  let cutAt = 0;
+  const faulty = injectFaults(
+    () => new Response(body),
+    () => ({ kind: "reset-in-reply", afterBytes: cutAt }),
+  );
+  const served = await serveTwin(faulty);
+  try {
+    for (cutAt = 0; cutAt <= body.length; cutAt++) {
+      const socket = net.connect(Number(new URL(served.url).port), "127.0.0.1");
+      const chunks: Buffer[] = [];
+      socket.on("data", (chunk) => chunks.push(chunk));
+      socket.on("error", () => {});
+      socket.write("GET / HTTP/1.1\r\nhost: twin\r\n\r\n");
+      await once(socket, "close");
+      const raw = Buffer.concat(chunks);
+      const came = unchunked(raw.subarray(raw.indexOf("\r\n\r\n") + 4));
+      expect([...came.bytes]).toEqual([...body.subarray(0, cutAt)]);
+      expect(came.complete).toBe(false);
+    }
+  } finally {
+    await served.close();
+  }
+});
+
+/** What has come of a body in chunks, of which each is `length\r\nbytes\r\n`, the last one empty. */
+function unchunked(raw: Buffer): { readonly bytes: Buffer; readonly complete: boolean } {
+  const parts: Buffer[] = [];
+  for (let at = 0; at < raw.length; ) {
+    const lineEnd = raw.indexOf("\r\n", at);
+    const length = Number.parseInt(raw.toString("latin1", at, lineEnd), 16);
+    if (length === 0) return { bytes: Buffer.concat(parts), complete: true };
+    parts.push(raw.subarray(lineEnd + 2, lineEnd + 2 + length));
+    at = lineEnd + 2 + length + 2;
+  }
+  return { bytes: Buffer.concat(parts), complete: false };
+}
+
+test.each<[RetryAfterForm, number | undefined]>([
+  ["seconds", 7000],
+  ["fraction", 7000],
+  ["date", 7000],
+  ["rfc850-date", 7000],
+  ["asctime-date", 7000],
+  ["garbage", undefined],
+])("Retry-After as %s is understood by our client as it should be", async (form, wait) => {
+  const clock = virtualClock();
+  const headers = { "retry-after": retryAfter(form, 7000, clock.now()) };
+  const http = twinHttp(
+    injectFaults(counter().handle, () => ({ kind: "status", status: 429, headers })),
+    clock,
+  );
+  expect((await post(http, "http://twin.test", new AbortController().signal)).retryAfterMs).toBe(wait);
 });
 
 test("a late reply and a slow body cost virtual time, not real time, and the twin has stored at once", async () => {
