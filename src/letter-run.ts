@@ -101,6 +101,8 @@ export async function runLetters(core: Core, work: LetterRun, order: LetterOrder
   } finally {
     finish();
     work.signal?.removeEventListener("abort", finish);
+    // What an open batch holds would keep its lane busy for good.
+    for (const { lane } of run.sinks) lane.flush();
     await Promise.allSettled(run.sinks.map(({ lane }) => lane.idle()));
   }
 }
@@ -330,8 +332,11 @@ async function commit(run: Run): Promise<LetterReport> {
       `${work.file}: the counts of its replay do not close, so nothing of it counts: ${counts}`,
     );
   }
-  // Nothing has changed, so nothing is written: the old file stays named.
-  if (run.selected === run.kept) return report;
+  if (run.selected === run.kept) {
+    // Nothing has changed, so the old file stays named, and its copy goes.
+    await Promise.allSettled(run.letters.files.map((file) => core.deadLetters.delete(file)));
+    return report;
+  }
   const { receipt, claim, book } = run.own;
   const before = receipt.counts;
   const counts: Counts = {

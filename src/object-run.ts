@@ -165,6 +165,8 @@ export async function runObject(core: Core, work: ObjectRun): Promise<ObjectRepo
   } finally {
     finish();
     work.signal?.removeEventListener("abort", finish);
+    // What an open batch holds would keep its lane busy for good.
+    for (const { lane } of runs.values()) lane.flush();
     await Promise.allSettled([...runs.values()].map(({ lane }) => lane.idle()));
   }
 }

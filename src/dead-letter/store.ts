@@ -1,9 +1,8 @@
 // Writes and reads dead letters: gzip JSONL, one or more files for what one lane refuses of one object.
-import { createInterface } from "node:readline";
 import { pipeline, Readable } from "node:stream";
 import { promisify } from "node:util";
 import { createGunzip, gzip } from "node:zlib";
-import type { ObjectStore } from "../store/object-store.ts";
+import { type ObjectStore, StoreError } from "../store/object-store.ts";
 import type { DeadLetter } from "./dead-letter.ts";
 
 const compress = promisify(gzip);
@@ -77,11 +76,41 @@ export function createLetterWriter(store: ObjectStore, place: LetterPlace): Lett
   };
 }
 
-/** The letters of one file, in the order in which they were written. */
+/**
+ * The letters of one file, in the order in which they were written.
+ *
+ * @throws {StoreError} when the file cannot be read, or is damaged.
+ */
 export async function* readLetters(store: ObjectStore, key: string): AsyncGenerator<DeadLetter> {
   const gunzip = pipeline(Readable.from(store.read(key)), createGunzip(), () => {});
-  for await (const line of createInterface({ input: gunzip })) {
-    // Only this module writes such files, and what it writes is a DeadLetter a line.
-    yield JSON.parse(line) as DeadLetter;
+  try {
+    for await (const line of linesOf(gunzip.setEncoding("utf8"))) {
+      // Only this module writes such files, and what it writes is a DeadLetter a line.
+      yield JSON.parse(line) as DeadLetter;
+    }
+  } catch (cause) {
+    if (cause instanceof StoreError || !(cause instanceof Error)) throw cause;
+    // What JSON.parse says may quote the record.
+    const what = cause instanceof SyntaxError ? "a line of it is no JSON" : cause.message;
+    throw new StoreError(
+      "FAILED",
+      `${store.location}/${key} is damaged, so its dead letters cannot be read: ${what}`,
+    );
   }
+}
+
+/** Node's readline takes U+2028 and U+2029 for ends of lines too, which JSON leaves as they are in a string. */
+async function* linesOf(chunks: AsyncIterable<string>): AsyncGenerator<string> {
+  let parts: string[] = [];
+  for await (const chunk of chunks) {
+    let start = 0;
+    for (let end = chunk.indexOf("\n"); end >= 0; end = chunk.indexOf("\n", start)) {
+      parts.push(chunk.slice(start, end));
+      yield parts.join("");
+      parts = [];
+      start = end + 1;
+    }
+    if (start < chunk.length) parts.push(chunk.slice(start));
+  }
+  if (parts.length > 0) yield parts.join("");
 }

@@ -505,3 +505,17 @@ describe("time", () => {
     expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "1\n", stderr: "" });
   });
 });
+
+test("a defect while an object is read ends the run, and the next one does what is left", async () => {
+  const world = createWorld();
+  world.putEvents("a", 5);
+  const sink = scriptedSink("a");
+  const onRecords = () => {
+    throw new RangeError("a defect");
+  };
+  await expect(world.clock.run(world.worker([sink], { onRecords }).process(ref("a")))).rejects.toThrow(
+    "a defect",
+  );
+  await world.clock.run(world.worker([sink]).process(ref("a")));
+  expect([...sink.stored.keys()]).toEqual(idsOf(5));
+});

@@ -45,7 +45,13 @@ async function recorded(seed: number) {
       s3Refusal(400, "RequestTimeout"),
       s3Refusal(403, "AccessDenied"),
       s3Refusal(400, "KMS.ThrottlingException"),
+      s3Refusal(400, "KMS.DisabledException"),
+      s3Refusal(400, "ExpiredToken"),
+      s3Refusal(404, "NoSuchKey"),
+      s3Refusal(412, "PreconditionFailed"),
       { kind: "reset" },
+      { kind: "reset-in-reply" },
+      { kind: "truncated" },
       { kind: "garbled", body: "<html>" },
     ],
   });
