@@ -32,6 +32,7 @@ export {
 export { stableUuid } from "./delivery/ids.ts";
 export type { RetryPolicy } from "./delivery/retry.ts";
 export * from "./delivery/sink.ts";
+export { allFinite, quoteName } from "./delivery/values.ts";
 export type { JsonObject, JsonValue, MetricEvent } from "./event.ts";
 export type { ObjectRef } from "./intake/notification.ts";
 export type { LetterOrder, LetterReport } from "./letter-run.ts";

@@ -1,9 +1,9 @@
 // file: one NDJSON file a tenant and UTC day, which shows that a sink need not be HTTP.
 import { join, resolve } from "node:path";
 import {
+  allFinite,
   type Batch,
   type Delivered,
-  type JsonValue,
   type Limits,
   type MetricEvent,
   type Outcome,
@@ -88,6 +88,10 @@ export function fileSink(options: FileOptions): Sink<string> {
   return {
     name: "file",
     refusals,
+    repeats: {
+      effect: "merged",
+      reason: "The file is searched for the event's id and metric first, as long as one process at a time writes.",
+    },
     limits,
     partition: ({ tenantId, time }) => `${tenantId}/${new Date(time).toISOString().split("T")[0]}`,
     encode: (event) => {
@@ -135,9 +139,4 @@ function faultOfName(name: string): string | undefined {
 function lineOf({ id, time, metricName, metadata, data }: MetricEvent): string {
   const line = { id, metric_name: metricName, time: new Date(time).toISOString(), metadata, data };
   return `${JSON.stringify(line)}\n`;
-}
-
-function allFinite(value: JsonValue): boolean {
-  if (typeof value === "number") return Number.isFinite(value);
-  return typeof value !== "object" || value === null || Object.values(value).every(allFinite);
 }

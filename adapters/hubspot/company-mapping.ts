@@ -1,5 +1,5 @@
 // The mapping: what an event writes to its tenant's company, and which events cannot be there.
-import { type Encoded, type MetricEvent, stableUuid } from "../../src/index.ts";
+import { type Encoded, type MetricEvent, quoteName, stableUuid } from "../../src/index.ts";
 import {
   checkTenantId,
   collectProperties,
@@ -10,7 +10,6 @@ import {
   toName,
   toTime,
 } from "./property.ts";
-import { quote } from "./refusals.ts";
 
 /** One input of `batch/upsert`. */
 export interface HubspotCompanyInput {
@@ -59,7 +58,10 @@ export function companyEncode({
       (name, index) => name === idProperty || (mapping === undefined && index > 0 && reservedName.test(name)),
     );
     if (reserved !== undefined) {
-      return reject("PROPERTY_NAME_RESERVED", `metric and field make the reserved name ${quote(reserved)}`);
+      return reject(
+        "PROPERTY_NAME_RESERVED",
+        `metric and field make the reserved name ${quoteName(reserved)}`,
+      );
     }
     const collected = collectProperties([...fields, [timeName, time]], rules);
     if ("rejected" in collected) return collected;

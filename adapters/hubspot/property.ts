@@ -1,6 +1,6 @@
 // HubSpot properties: text under a name of their own alphabet, from the fields of a record.
-import type { JsonValue } from "../../src/index.ts";
-import { type Code, quote } from "./refusals.ts";
+import { type JsonValue, quoteName } from "../../src/index.ts";
+import type { Code } from "./refusals.ts";
 
 export type Properties = Record<string, string>;
 
@@ -76,20 +76,20 @@ export function collectProperties(fields: Iterable<Field>, rules: PropertyRules)
     if (!isName(name) || name.length > rules.nameLength) {
       return reject(
         "PROPERTY_NAME_INVALID",
-        `${quote(name)} is no property name: a to z first, then a to z, 0 to 9 or _, at most ${rules.nameLength}`,
+        `${quoteName(name)} is no property name: a to z first, then a to z, 0 to 9 or _, at most ${rules.nameLength}`,
       );
     }
     if (Object.hasOwn(properties, name)) {
-      return reject("PROPERTY_NAME_COLLISION", `two fields become the property ${quote(name)}`);
+      return reject("PROPERTY_NAME_COLLISION", `two fields become the property ${quoteName(name)}`);
     }
     const problem = misfit(value);
     if (problem === "number") {
-      return reject("NUMBER_NOT_FINITE", `the property ${quote(name)} has a number that no double holds`);
+      return reject("NUMBER_NOT_FINITE", `the property ${quoteName(name)} has a number that no double holds`);
     }
     if (problem === "depth") {
       return reject(
         "PROPERTY_VALUE_TOO_DEEP",
-        `the property ${quote(name)} is nested over ${maxDepth} levels`,
+        `the property ${quoteName(name)} is nested over ${maxDepth} levels`,
       );
     }
     const text = (typeof value === "object" ? JSON.stringify(value) : String(value)).toWellFormed();
@@ -97,7 +97,7 @@ export function collectProperties(fields: Iterable<Field>, rules: PropertyRules)
     if (text.length > longest) {
       return reject(
         "PROPERTY_VALUE_TOO_LONG",
-        `the property ${quote(name)} has ${text.length} characters; HubSpot takes ${longest}`,
+        `the property ${quoteName(name)} has ${text.length} characters; HubSpot takes ${longest}`,
       );
     }
     properties[name] = text;

@@ -145,8 +145,3 @@ export const hubspotWords = [
   ...(["CONFLICTING_UNIQUE_VALUE", "PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "INVALID_OPTION"] as const),
   ...(["OBJECT_ALREADY_EXISTS", "OBJECT_NOT_FOUND", "CONFLICT", "VALIDATION_ERROR"] as const),
 ] satisfies readonly Code[];
-
-/** A record's own name for a sentence: in quotes, short, and without what would end the quotes or a line. */
-export function quote(name: string): string {
-  return `"${name.slice(0, 60).replace(/["'\p{C}]/gu, "?")}"`;
-}

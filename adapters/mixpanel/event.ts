@@ -4,9 +4,10 @@ import {
   type JsonObject,
   type JsonValue,
   type MetricEvent,
+  quoteName,
   stableUuid,
 } from "../../src/index.ts";
-import { type Code, quote } from "./refusals.ts";
+import type { Code } from "./refusals.ts";
 
 export interface MixpanelMapping {
   /** The property that carries the tenant; the project must know it as a group key. Default `company_id`. */
@@ -91,10 +92,10 @@ export function mixpanelEncode(mapping: MixpanelMapping): (event: MetricEvent) =
       if (!key.isWellFormed())
         return reject("NAME_INVALID", `a field of ${origin} has a name that is no valid Unicode`);
       if (Object.hasOwn(properties, key))
-        return reject("NAME_TAKEN", `two fields would be called ${quote(key)}`);
+        return reject("NAME_TAKEN", `two fields would be called ${quoteName(key)}`);
       const problem = misfit(value);
       if (problem !== undefined)
-        return reject("PROPERTY_INVALID", `the field ${quote(field)} of ${origin} ${problem}`);
+        return reject("PROPERTY_INVALID", `the field ${quoteName(field)} of ${origin} ${problem}`);
       properties[key] = shorten(value, () => cut.add(key));
     }
     if (cut.size > 0) properties["cut_properties"] = [...cut];

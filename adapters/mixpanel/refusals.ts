@@ -1,5 +1,5 @@
 // Why an event can never be in Mixpanel: the one list of this sink's codes, and what to do about each.
-import type { Refusals } from "../../src/index.ts";
+import { quoteName, type Refusals } from "../../src/index.ts";
 
 const rename =
   "Rename the field where the record is made; the option `metadata` can leave out a field of metadata.";
@@ -99,11 +99,6 @@ export function refusalOf(field: unknown, names: readonly string[]): { code: Cod
     return { code: "VALIDATION_FAILED", reason: "the validation of Mixpanel refused it" };
   return {
     code: "PROPERTY_REFUSED",
-    reason: `the validation of Mixpanel refused its property ${quote(name)}`,
+    reason: `the validation of Mixpanel refused its property ${quoteName(name)}`,
   };
-}
-
-/** A record's own name for a sentence: in quotes, short, and without what would end the quotes or a line. */
-export function quote(name: string): string {
-  return `"${name.slice(0, 60).replace(/["'\p{C}]/gu, "?")}"`;
 }

@@ -1,5 +1,5 @@
 // What an event's properties or a tenant's traits must be before the SDK gets them: JSON that says what was meant.
-import type { JsonObject, JsonValue } from "../../src/index.ts";
+import { allFinite, type JsonObject, type JsonValue, quoteName } from "../../src/index.ts";
 import { type Rejection, reject } from "./refusals.ts";
 
 /**
@@ -14,7 +14,7 @@ export function sendable(fields: JsonObject): { readonly fields: JsonObject } | 
   if (json.includes("null")) {
     const infinite = Object.keys(fields).find((name) => !allFinite(fields[name]));
     if (infinite !== undefined) {
-      const reason = `the field ${quote(infinite)} holds a number larger than a double can be`;
+      const reason = `the field ${quoteName(infinite)} holds a number larger than a double can be`;
       return reject("NUMBER_NOT_FINITE", reason);
     }
   }
@@ -27,15 +27,4 @@ export function sendable(fields: JsonObject): { readonly fields: JsonObject } | 
   return namesAreText
     ? { fields: mended }
     : reject("NOT_UNICODE", "the name of a field is not well-formed Unicode");
-}
-
-/** Undefined is what an absent field is; a mapping of one's own may have some. */
-function allFinite(value: JsonValue | undefined): boolean {
-  if (typeof value === "number") return Number.isFinite(value);
-  return typeof value !== "object" || value === null || Object.values(value).every(allFinite);
-}
-
-/** A name that a record brought. Fingerprints leave out what is quoted, so no record can make causes without end. */
-function quote(name: string): string {
-  return `"${name.slice(0, 100).replace(/["\p{Cc}\p{Cs}]/gu, "?")}"`;
 }

@@ -2,7 +2,7 @@
 import { Analytics, type GroupParams, type TrackParams } from "@segment/analytics-node";
 import { type JsonObject, type MetricEvent, type Sink, stableUuid } from "../../src/index.ts";
 import { sendable } from "./fields.ts";
-import { refusals, reject } from "./refusals.ts";
+import { refusals, reject, repeats } from "./refusals.ts";
 import { connect, type SegmentOptions, type SegmentParams } from "./send.ts";
 
 export type { SegmentOptions } from "./send.ts";
@@ -35,6 +35,8 @@ export function segmentSink(options: SegmentTrackOptions): Sink<TrackParams> {
   return {
     name: "segment",
     refusals,
+    repeats,
+    acknowledges: "accepted",
     ...connect<TrackParams>(options, (analytics, payload) => analytics.track(payload)),
     encode: (event) => {
       const name = eventName(event);
@@ -68,6 +70,8 @@ export function segmentGroupsSink(options: SegmentGroupsOptions): Sink<GroupPara
   return {
     name: "segment-groups",
     refusals,
+    repeats,
+    acknowledges: "accepted",
     ...connect<GroupParams>(options, (analytics, payload) => analytics.group(payload)),
     coalesceKey: (event) => event.tenantId,
     encode: (event) => {

@@ -1,6 +1,6 @@
 // The mapping: one event becomes one MULTI record, and what a request's records share is said once.
 import type { _Record, Dimension, MeasureValue, WriteRecordsRequest } from "@aws-sdk/client-timestream-write";
-import type { Encoded, JsonValue, MetricEvent } from "../../src/index.ts";
+import { allFinite, type Encoded, type JsonValue, type MetricEvent, quoteName } from "../../src/index.ts";
 import type { Code } from "./refusals.ts";
 
 /** What a measure can be declared as. A 64-bit integer is BIGINT: a safe JSON integer, or digits in a string. */
@@ -85,7 +85,10 @@ export function toRecord(
       faultOfName("a name in data", name, maxMeasureNameBytes) ?? faultOfValue("data", name, value);
     if (fault !== undefined) return fault;
     if (names.has(name)) {
-      return reject("NAME_TAKEN", `${quote(name)} is a dimension already, so no measure can have the name`);
+      return reject(
+        "NAME_TAKEN",
+        `${quoteName(name)} is a dimension already, so no measure can have the name`,
+      );
     }
     const type = types.get(name) ?? typeOf(value);
     if (!fits(value, type)) {
@@ -155,11 +158,6 @@ function reject(code: Code, rejected: string): Rejection {
   return { rejected, code };
 }
 
-/** A name that a record brought. Fingerprints leave out what is quoted, so no record can make causes without end. */
-function quote(name: string): string {
-  return `"${name.replace(/["\p{Cc}]/gu, "?")}"`;
-}
-
 /** A column without a value is how the vendor stores an absent one; it takes no empty value. */
 function isNothing(value: JsonValue): boolean {
   return value === null || value === "";
@@ -194,7 +192,7 @@ function faultOfName(what: string, name: string, maxBytes: number): Rejection | 
     return reject("NAME_INVALID", `${what} is empty, holds a colon or is not well-formed Unicode`);
   }
   return reservedName.test(name)
-    ? reject("NAME_RESERVED", `${what}, ${quote(name)}, is one that Timestream keeps`)
+    ? reject("NAME_RESERVED", `${what}, ${quoteName(name)}, is one that Timestream keeps`)
     : undefined;
 }
 
@@ -202,16 +200,13 @@ function faultOfValue(where: string, name: string, value: JsonValue): Rejection 
   if (!allFinite(value)) {
     return reject(
       "NUMBER_NOT_FINITE",
-      `the field ${quote(name)} of ${where} holds a number larger than a double can be`,
+      `the field ${quoteName(name)} of ${where} holds a number larger than a double can be`,
     );
   }
   return Buffer.byteLength(toText(value)) > maxValueBytes
-    ? reject("VALUE_TOO_LONG", `the field ${quote(name)} of ${where} has more than ${maxValueBytes} bytes`)
+    ? reject(
+        "VALUE_TOO_LONG",
+        `the field ${quoteName(name)} of ${where} has more than ${maxValueBytes} bytes`,
+      )
     : undefined;
-}
-
-/** JSON has no Infinity, but it has 1e400, which JSON.parse reads as one, and JSON.stringify would write as null. */
-function allFinite(value: JsonValue): boolean {
-  if (typeof value === "number") return Number.isFinite(value);
-  return typeof value !== "object" || value === null || Object.values(value).every(allFinite);
 }

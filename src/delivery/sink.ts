@@ -33,6 +33,32 @@ export interface Sink<P> {
   close?(): Promise<void>;
   /** What stands behind each code that `encode` or `send` refuses a record with, and what to do about it. */
   readonly refusals?: Refusals;
+  /** Default: nobody knows, so whoever plans a replay is told to expect every repeat to be counted again. */
+  readonly repeats?: Repeats;
+  /**
+   * What `delivered` means: the vendor has stored the item, or has taken it and tells nothing more about it. Default
+   * `stored`.
+   */
+  readonly acknowledges?: "stored" | "accepted";
+}
+
+/**
+ * What the vendor makes of an item that it gets twice with the same id: after a crash, say, when nobody knows whether
+ * a request has arrived.
+ */
+export interface Repeats {
+  /** `merged`: it counts once. `counted`: it counts as often as it is sent. */
+  readonly effect: "merged" | "counted";
+  /** By what it is told apart and for how long, in one sentence for an operator. */
+  readonly reason: string;
+}
+
+/**
+ * Types a sink as it is written: what `encode` makes is what `send` gets, without a word about it. Write `encode`
+ * before `send`, since TypeScript reads from top to bottom.
+ */
+export function defineSink<P>(sink: Sink<P>): Sink<P> {
+  return sink;
 }
 
 /** By code, `UPPER_SNAKE_CASE`: what operators are told beside the dead letters that have it. */
