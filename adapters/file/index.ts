@@ -90,7 +90,8 @@ export function fileSink(options: FileOptions): Sink<string> {
     refusals,
     repeats: {
       effect: "merged",
-      reason: "The file is searched for the event's id and metric first, as long as one process at a time writes.",
+      reason:
+        "The file is searched for the event's id and metric first, as long as one process at a time writes.",
     },
     limits,
     partition: ({ tenantId, time }) => `${tenantId}/${new Date(time).toISOString().split("T")[0]}`,

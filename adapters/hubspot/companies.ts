@@ -105,6 +105,10 @@ export function hubspotCompaniesSink(options: HubspotCompaniesOptions): Sink<Hub
     name: "hubspot-companies",
     limits,
     refusals: companiesRefusals,
+    repeats: {
+      effect: "merged",
+      reason: "A company's properties are set to the values that they have already.",
+    },
     partition: (event) => event.metricName,
     coalesceKey: (event) => event.tenantId,
     encode: companyEncode({ idProperty, mapping, timeProperty }),

@@ -108,6 +108,9 @@ export function hubspotEventsSink(options: HubspotEventsOptions): Sink<HubspotOc
     name: "hubspot-events",
     limits,
     refusals: eventsRefusals,
+    repeats: { effect: "merged", reason: "HubSpot refuses a uuid that it has had within a year." },
+    // One answer for the whole batch, which says nothing of an event.
+    acknowledges: "accepted",
 
     encode(event) {
       const name = eventName(event);

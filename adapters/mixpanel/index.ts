@@ -9,7 +9,7 @@ import {
   type Verdict,
 } from "../../src/index.ts";
 import { type MixpanelEvent, type MixpanelMapping, mixpanelEncode } from "./event.ts";
-import { refusalOf, refusals, repeats } from "./refusals.ts";
+import { refusalOf, refusals } from "./refusals.ts";
 
 export type { MixpanelEvent, MixpanelMapping };
 
@@ -54,7 +54,7 @@ export function mixpanelSink(options: MixpanelOptions): Sink<MixpanelEvent> {
   return {
     name: "mixpanel",
     refusals,
-    repeats,
+    repeats: { effect: "merged", reason: "Mixpanel counts one event for a name, time, user and $insert_id." },
     limits: { ...importLimits, bytesPerRequest, bytesPerItem: eventBytes },
     encode: mixpanelEncode(options),
     send: async ({ items }, { http, signal }) => {

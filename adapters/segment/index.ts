@@ -1,8 +1,8 @@
 // Segment: one `track` call an event, and one `group` call a tenant, built by the vendor's own Node SDK.
 import { Analytics, type GroupParams, type TrackParams } from "@segment/analytics-node";
-import { type JsonObject, type MetricEvent, type Sink, stableUuid } from "../../src/index.ts";
+import { type JsonObject, type MetricEvent, type Repeats, type Sink, stableUuid } from "../../src/index.ts";
 import { sendable } from "./fields.ts";
-import { refusals, reject, repeats } from "./refusals.ts";
+import { refusals, reject } from "./refusals.ts";
 import { connect, type SegmentOptions, type SegmentParams } from "./send.ts";
 
 export type { SegmentOptions } from "./send.ts";
@@ -18,6 +18,13 @@ export interface SegmentGroupsOptions extends SegmentOptions {
   /** Default: `metadata.tenant_name` as `name`, and `metadata.environment`. No traits: the event is filtered. */
   readonly traits?: (event: MetricEvent) => JsonObject;
 }
+
+/** https://segment.com/docs/connections/sources/catalog/libraries/server/http-api/ says no more of what it accepted. */
+const acknowledges = "accepted";
+const repeats: Repeats = {
+  effect: "merged",
+  reason: "Segment drops a messageId that it has seen within 24 hours; later it counts again.",
+};
 
 /** What the SDK adds to every message; it counts towards the event's 32 KB. */
 const library = { name: "@segment/analytics-node", version: Analytics.prototype.VERSION };
@@ -36,7 +43,7 @@ export function segmentSink(options: SegmentTrackOptions): Sink<TrackParams> {
     name: "segment",
     refusals,
     repeats,
-    acknowledges: "accepted",
+    acknowledges,
     ...connect<TrackParams>(options, (analytics, payload) => analytics.track(payload)),
     encode: (event) => {
       const name = eventName(event);
@@ -71,7 +78,7 @@ export function segmentGroupsSink(options: SegmentGroupsOptions): Sink<GroupPara
     name: "segment-groups",
     refusals,
     repeats,
-    acknowledges: "accepted",
+    acknowledges,
     ...connect<GroupParams>(options, (analytics, payload) => analytics.group(payload)),
     coalesceKey: (event) => event.tenantId,
     encode: (event) => {

@@ -100,6 +100,7 @@ export function timestreamSink(options: TimestreamOptions): Sink<TimestreamRecor
   return {
     name: "timestream",
     refusals,
+    repeats: { effect: "merged", reason: "Timestream stores an equal record once." },
     limits: {
       itemsPerRequest: recordsPerRequest,
       bytesPerRequest,
