@@ -136,6 +136,6 @@ export function faceOf(disk: Disk, options: FaceOptions): ObjectStore {
 }
 
 /** A claim's attempt has a random name; nothing that is drawn may depend on it. */
-function withoutChance(key: string): string {
-  return key.replace(/-[0-9a-f]{8}-(\d{4}\.jsonl)/, "-$1");
+export function withoutChance(text: string): string {
+  return text.replace(/-[0-9a-f]{8}-(\d{4}\.jsonl)/, "-$1");
 }

@@ -15,10 +15,11 @@ import {
   type Verdict,
 } from "../../src/delivery/sink.ts";
 import type { MetricEvent } from "../../src/event.ts";
+import { type LetterReport, notDelivered } from "../../src/letter-run.ts";
 import { silent } from "../../src/log.ts";
 import { createCursor, type Ranges } from "../../src/ranges.ts";
 import type { Disk } from "./disk.ts";
-import { type EventPlan, type Plan, payloadCanary, secretCanary } from "./plan.ts";
+import { type EventPlan, type Plan, payloadCanary, secretCanary, start } from "./plan.ts";
 import type { Process } from "./process.ts";
 import { placeOf, type Vendor } from "./vendor.ts";
 
@@ -51,6 +52,8 @@ export interface Violation {
 interface ClaimTruth {
   readonly process: Process;
   readonly generation: number;
+  /** Part of the names of its letters. */
+  readonly attempt: string;
   /** By the store's clock. */
   readonly expiresAt: number;
   /** When its holder stops, by the world's clock. */
@@ -70,6 +73,7 @@ interface ClaimTruth {
 
 interface LaneTruth {
   readonly object: string;
+  readonly hash: string;
   readonly lane: string;
   readonly claims: Map<number, ClaimTruth>;
   readonly receipts: Map<number, Receipt>;
@@ -78,7 +82,10 @@ interface LaneTruth {
 
 interface ObjectTruth {
   readonly key: string;
+  readonly hash: string;
   readonly events: ReadonlyMap<number, EventPlan>;
+  /** Those that were too far ahead when the object was read: no valid ones, until they are replayed. */
+  readonly early: ReadonlySet<number>;
   readonly texts: readonly string[];
   readonly lanes: Map<string, LaneTruth>;
 }
@@ -100,8 +107,12 @@ export interface Oracle {
   readonly lettersWitness: { wrote: Wrote; removes: Removes };
   /** The sink, watched. */
   watch(sink: Sink<unknown>, process: Process): Sink<unknown>;
-  /** The process is to deliver the object in so many milliseconds. */
-  given(process: Process, object: string, remainingMs: number): void;
+  /** The process is to deliver the object in so many milliseconds. Call what it answers when that is over. */
+  given(process: Process, object: string, remainingMs: number): () => void;
+  /** The dead-letter files that count, of some lanes. */
+  letterFiles(lanes: readonly string[]): LetterFileName[];
+  /** The process answered that it has replayed them. */
+  replayed(file: LetterFileName, report: LetterReport | undefined): void;
   /** What left the process for somebody's eyes: logs, errors, reports. */
   told(what: string, text: string): void;
   /** The process answered that the object is done. */
@@ -111,6 +122,23 @@ export interface Oracle {
   deferred(): { readonly object: string; readonly lane: string }[];
   /** When nothing will happen any more. */
   judge(): void;
+  /** When what was mended has been replayed, too. */
+  judgeLetters(): void;
+  /** What sinks answered and when, record by record: the final outcomes. */
+  readonly timeline: readonly Told[];
+}
+
+export interface LetterFileName {
+  readonly object: string;
+  readonly lane: string;
+  readonly file: string;
+}
+
+export interface Told {
+  readonly sink: string;
+  readonly record: string;
+  readonly status: string;
+  readonly at: number;
 }
 
 type Wrote = (process: Process, key: string, bytes: Buffer) => void;
@@ -142,7 +170,10 @@ export function createOracle({
   const held = new Map<string, ClaimTruth>();
   const waits = new Map<string, { readonly from: number; readonly until: number }>();
   const underWay = new Map<string, number>();
-  const deadlines = new Map<string, number>();
+  const deadlines = new Map<string, number[]>();
+  const timeline: Told[] = [];
+  /** Which records a claim gave up, by the name of its files. */
+  const archived = new Map<string, number[]>();
   /** Of which process and sink not every item's end is seen, since waits are between. */
   const unsteady = new Set<string>();
   const coalescing = new Set(
@@ -155,11 +186,15 @@ export function createOracle({
     const events = new Map(
       records.flatMap(({ event }, n) => (event === undefined ? [] : [[n, event] as const])),
     );
-    const truth: ObjectTruth = { key, events, texts: records.map(({ text }) => text), lanes: new Map() };
-    objects.set(key, truth);
+    const { maxAheadMs = Number.POSITIVE_INFINITY } = plan;
+    const early = new Set([...events].flatMap(([n, { time }]) => (time - start > maxAheadMs ? [n] : [])));
     const version = { bucket: "memory://source", key, version: versionOf(key) };
     // Only the name of the books is asked for: no store is touched.
-    byHash.set(openBooks(noStore, version, { id: "oracle" }, clock, silent).hash, truth);
+    const { hash } = openBooks(noStore, version, { id: "oracle" }, clock, silent);
+    const texts = records.map(({ text }) => text);
+    const truth: ObjectTruth = { key, hash, events, early, texts, lanes: new Map() };
+    objects.set(key, truth);
+    byHash.set(hash, truth);
   }
 
   const laneOf = (object: ObjectTruth, lane: string): LaneTruth => {
@@ -167,6 +202,7 @@ export function createOracle({
     if (known !== undefined) return known;
     const fresh: LaneTruth = {
       object: object.key,
+      hash: object.hash,
       lane,
       claims: new Map(),
       receipts: new Map(),
@@ -189,7 +225,9 @@ export function createOracle({
   };
 
   const claimMade = (process: Process, truth: LaneTruth, generation: number, bytes: Buffer) => {
-    const { expiresInMs }: { expiresInMs: number } = JSON.parse(bytes.toString("utf8"));
+    const { expiresInMs, attempt }: { expiresInMs: number; attempt: string } = JSON.parse(
+      bytes.toString("utf8"),
+    );
     const now = clock.now();
     for (const [other, claim] of truth.claims) {
       if (truth.receipts.has(other) || claim.process.isMissed) continue;
@@ -204,8 +242,10 @@ export function createOracle({
     const claim: ClaimTruth = {
       process,
       generation,
+      attempt: attempt.slice(0, 8),
       expiresAt: now + expiresInMs,
-      deadline: deadlines.get(`${process.name} ${truth.object}`) ?? now,
+      // Of two runs at once, nobody can tell which one has the claim.
+      deadline: Math.min(...(deadlines.get(`${process.name} ${truth.object}`) ?? [now])),
       before: truth.latest,
       delivered: new Set(),
       filtered: new Set(),
@@ -280,23 +320,40 @@ export function createOracle({
     }
     const lettered = new Set(refused.map(({ origin }) => origin.index));
     if (lettered.size !== refused.length) violate("1 the books close", `${name} names a letter twice`);
-    const events = [...object.events.keys()].filter(isRead);
+    const { early } = object;
+    const adopted = new Set([...early].filter((n) => isIn(receipt.adopted, n)));
+    if (adopted.size !== sizeOf(receipt.adopted)) {
+      violate("1 the books close", `${name} adopts ${JSON.stringify(receipt.adopted)}, valid from the first`);
+    }
+    const events = [...object.events.keys()].filter((n) => (isRead(n) && !early.has(n)) || adopted.has(n));
+    const chain = chainOf(truth, receipt);
+    const dropped = new Set(chain.flatMap(({ generation, attempt }) => droppedBy(truth, generation, attempt)));
+    if (counts.dropped !== dropped.size) {
+      violate("2 letters before their receipt", `${name} drops ${counts.dropped}, the archive has ${dropped.size}`);
+    }
     if (truth.lane === intakeLane) {
-      const invalid = object.texts.flatMap((_, n) => (isRead(n) && !object.events.has(n) ? [n] : []));
-      if (counts.valid !== events.length || counts.records !== events.length + invalid.length) {
+      const invalid = object.texts.flatMap((_, n) =>
+        isRead(n) && (!object.events.has(n) || early.has(n)) ? [n] : [],
+      );
+      const records = events.length + lettered.size + dropped.size;
+      if (counts.valid !== events.length || counts.records !== records) {
         violate("1 the books close", `${name} counts ${JSON.stringify(counts)} of ${events.length} events`);
       }
-      if (invalid.length !== lettered.size || invalid.some((n) => !lettered.has(n))) {
-        violate("1 nothing is lost", `${name}: invalid are ${invalid}, letters are ${[...lettered]}`);
+      for (const n of invalid) {
+        const places = [lettered.has(n), dropped.has(n), adopted.has(n)].filter(Boolean).length;
+        if (places !== 1) violate("1 nothing is lost", `${name}: the invalid record ${n} is in ${places} places`);
+      }
+      if (lettered.size + dropped.size + adopted.size > invalid.length) {
+        violate("1 the books close", `${name}: more letters than invalid records`);
       }
       return;
     }
-    const chain = chainOf(truth, receipt);
     const isPending = createCursor(receipt.pending);
     const pending = new Set(events.filter((n) => isPending(n)));
     const delivered = new Set(chain.flatMap((claim) => [...claim.delivered]));
     const { length: sent } = chain.flatMap((claim) => [...claim.delivered]);
-    const closes = counts.delivered + counts.filtered + counts.deadLettered + counts.pending;
+    const closes =
+      counts.delivered + counts.filtered + counts.deadLettered + counts.dropped + counts.pending;
     if (counts.valid !== events.length || counts.valid !== closes) {
       violate("1 the books close", `${name} counts ${JSON.stringify(counts)} of ${events.length} events`);
     }
@@ -311,7 +368,7 @@ export function createOracle({
     }
     const filtered: number[] = [];
     for (const n of events) {
-      const places = [pending.has(n), delivered.has(n), lettered.has(n)].filter(Boolean).length;
+      const places = [pending, delivered, lettered, dropped].filter((place) => place.has(n)).length;
       if (places > 1) violate("1 the books close", `${name}: record ${n} has ${places} outcomes`);
       if (places === 0) filtered.push(n);
     }
@@ -322,6 +379,7 @@ export function createOracle({
     }
     for (const letter of refused) {
       const n = letter.origin.index;
+      if (letter.code === notDelivered && adopted.has(n)) continue;
       const isMeant = chain.some((claim) =>
         (letter.stage === "encode" ? claim.misfits : claim.rejected).has(n),
       );
@@ -330,6 +388,9 @@ export function createOracle({
       }
     }
   };
+
+  const droppedBy = ({ hash, lane }: LaneTruth, generation: number, attempt: string): readonly number[] =>
+    archived.get(`${lane} ${hash}-${String(generation).padStart(6, "0")}-${attempt}`) ?? [];
 
   /** A newer event of its tenant was delivered, or filtered, in its stead. */
   const isSuperseded = (object: ObjectTruth, n: number, chain: readonly ClaimTruth[]): boolean => {
@@ -389,6 +450,11 @@ export function createOracle({
       // The core wrote them, and its own tests hold the shape.
       const file = lines.map((line) => JSON.parse(line) as DeadLetter);
       letters.set(key, file);
+      const [, lane, name] = /^archive\/sink=([^/]+)\/.*\/([^/]+)-\d{4}\.jsonl\.gz$/.exec(key) ?? [];
+      if (lane !== undefined) {
+        const place = `${lane} ${name}`;
+        archived.set(place, [...(archived.get(place) ?? []), ...file.map(({ origin }) => origin.index)]);
+      }
       for (const letter of file) {
         const { record, recordBase64, ...rest } = letter;
         told(`a letter of ${letter.sink}`, JSON.stringify(rest));
@@ -398,13 +464,17 @@ export function createOracle({
           violate("1 nothing is lost", `a letter of ${letter.sink} has not the bytes of its record`);
         }
         const tenant = object?.events.get(letter.origin.index)?.tenant;
-        if (letter.event?.tenantId !== tenant) {
+        if (letter.event?.tenantId !== (letter.sink === intakeLane ? undefined : tenant)) {
           violate("6 tenants stay apart", `a letter of ${letter.sink} names another tenant`);
         }
       }
     },
     removes(process, key) {
-      violate("1 nothing is lost", `${process.name} removes the letters ${key}`);
+      const [, lane = "", hash = ""] = /^sink=([^/]+)\/.*\/([0-9a-f]+)-\d{6}-/.exec(key) ?? [];
+      const latest = byHash.get(hash)?.lanes.get(lane)?.latest;
+      if (latest === undefined || latest.letters.includes(key)) {
+        violate("1 nothing is lost", `${process.name} removes the letters ${key}, which count`);
+      }
     },
   };
 
@@ -425,6 +495,8 @@ export function createOracle({
   };
 
   const encoded = (sink: Sink<unknown>, process: Process, event: MetricEvent, result: Encoded<unknown>) => {
+    // What goes on between a death and the next call to the world is seen by nobody.
+    if (process.isDead) return;
     checkEvent(event);
     const { object, n } = placeOf(event);
     const claim = claimOf(process, sink.name, object);
@@ -505,9 +577,19 @@ export function createOracle({
     if (claim.delivered.has(n) || claim.filtered.has(n) || claim.rejected.has(n)) {
       violate("3 known is never sent again", `${process.name} sends ${place} once more in the same run`);
     }
-    if (claim.before !== undefined && !isIn(claim.before.pending, n)) {
+    if (claim.before !== undefined && !isIn(claim.before.pending, n) && !isReplayed(claim.before, object, n)) {
       violate("3 known is never sent again", `${process.name} sends ${place}, settled by an earlier receipt`);
     }
+  };
+
+  /** A dead letter of its own, or a record of the intake's that is valid now. */
+  const isReplayed = (before: Receipt, key: string, n: number): boolean => {
+    const names = ({ letters: files }: Receipt) =>
+      files.some((file) => letters.get(file)?.some(({ origin }) => origin.index === n));
+    if (names(before)) return true;
+    const object = objects.get(key);
+    const intake = object?.lanes.get(intakeLane)?.latest;
+    return object?.early.has(n) === true && !isIn(before.adopted, n) && intake !== undefined && names(intake);
   };
 
   const answered = (
@@ -524,6 +606,14 @@ export function createOracle({
       if (claim === undefined) continue;
       const outcome: Outcome | Verdict | undefined = "status" in answer ? answer : answer[index];
       const isFinal = outcome?.status !== undefined && outcome.status !== "transient";
+      if (outcome !== undefined && isFinal && !(outcome.status === "refused" && items.length > 1)) {
+        timeline.push({
+          sink: sink.name,
+          record: `${object}#${n}`,
+          status: outcome.status,
+          at: clock.now() - start,
+        });
+      }
       if (outcome?.status === "delivered") {
         claim.delivered.add(n);
         if (vendor?.holds(item) === false) {
@@ -646,10 +736,23 @@ export function createOracle({
     told,
     given(process, object, remainingMs) {
       const place = `${process.name} ${object}`;
-      const before = deadlines.get(place) ?? 0;
       const deadline = clock.now() + remainingMs;
-      // Of two at once, nobody can tell which one has the claim.
-      deadlines.set(place, before > clock.now() ? Math.min(before, deadline) : deadline);
+      const open = deadlines.get(place) ?? [];
+      deadlines.set(place, open);
+      open.push(deadline);
+      return () => open.splice(open.indexOf(deadline), 1);
+    },
+    letterFiles: (lanes) =>
+      [...objects.values()].flatMap(({ key, lanes: known }) =>
+        lanes.flatMap((lane) =>
+          (known.get(lane)?.latest?.letters ?? []).map((file) => ({ object: key, lane, file })),
+        ),
+      ),
+    replayed({ object, lane, file }, report) {
+      if (report === undefined || report.selected === report.kept) return;
+      if (objects.get(object)?.lanes.get(lane)?.latest?.letters.includes(file)) {
+        violate("2 durable before acknowledged", `${file} was replayed, and its receipt still names it`);
+      }
     },
     acknowledged(object, sinks) {
       for (const lane of lanesOf(sinks)) {
@@ -658,6 +761,10 @@ export function createOracle({
         const isElsewhere = lane === intakeLane && truth !== undefined;
         if (truth?.latest === undefined && !isElsewhere) {
           violate("2 durable before acknowledged", `${object} is acknowledged without a receipt for ${lane}`);
+        }
+        if (truth?.latest === undefined || truth.latest.pending.length === 0) continue;
+        if (!receipts.objects.has(deferralOf(truth.hash, lane))) {
+          violate("2 durable before acknowledged", `${object} is acknowledged, and ${lane} pends without a deferral`);
         }
       }
     },
@@ -670,6 +777,14 @@ export function createOracle({
             violate("1 pending drains", `${key} for ${lane} ends with ${JSON.stringify(latest?.counts)}`);
           }
         }
+        const intake = objects.get(key)?.lanes.get(intakeLane)?.latest?.adopted ?? [];
+        for (const { name } of vendors) {
+          const own = objects.get(key)?.lanes.get(name)?.latest?.adopted ?? [];
+          const lost = [...(objects.get(key)?.early ?? [])].filter((n) => isIn(intake, n) && !isIn(own, n));
+          if (lost.length > 0) {
+            violate("1 nothing is lost", `${key} for ${name}: ${lost} left the intake's letters and never came`);
+          }
+        }
         for (const { name, kept } of vendors) {
           for (const { object, n, tenant } of kept()) {
             if (object === key && events.get(n)?.tenant !== tenant) {
@@ -679,6 +794,22 @@ export function createOracle({
         }
       }
     },
+    judgeLetters() {
+      for (const { object, lane, file } of this.letterFiles(allLanes)) {
+        const vendor = vendors.find(({ name }) => name === lane);
+        for (const { origin, code } of letters.get(file) ?? []) {
+          const n = origin.index;
+          const isTaken =
+            lane === intakeLane
+              ? objects.get(object)?.early.has(n) === true
+              : code === notDelivered || vendor?.refuses?.({ object, n }) === false;
+          if (isTaken) {
+            violate("1 pending drains", `${object}#${n} for ${lane} stays a dead letter, though it is taken now`);
+          }
+        }
+      }
+    },
+    timeline,
     deferred: () =>
       [...receipts.objects.keys()].flatMap((key) => {
         const [, lane = "", hash = ""] = /^deferrals\/sink=([^/]+)\/([0-9a-f]+)\.json$/.exec(key) ?? [];
@@ -690,6 +821,10 @@ export function createOracle({
 
 function mostBytes({ bytesPerItem, bytesPerRequest, envelopeBytes = 0 }: Limits): number {
   return Math.min(bytesPerItem, bytesPerRequest - envelopeBytes);
+}
+
+function sizeOf(ranges: Ranges): number {
+  return ranges.reduce((sum, { from, to }) => sum + (to ?? Number.POSITIVE_INFINITY) - from, 0);
 }
 
 function isIn(ranges: Ranges, n: number): boolean {

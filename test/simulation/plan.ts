@@ -12,6 +12,13 @@ export interface Plan {
   readonly processes: readonly ProcessPlan[];
   /** One after the other. */
   readonly rounds: readonly RoundPlan[];
+  /**
+   * When all is drained: rounds in which operators replay dead letters, since vendors take some of what they refused
+   * and {@link maxAheadMs} holds no more. Empty: nothing is mended.
+   */
+  readonly repairs: readonly RoundPlan[];
+  /** An event further ahead is no valid one, until that is mended. Absent: the core's own limit, which none passes. */
+  readonly maxAheadMs: number | undefined;
   readonly limits: LanePolicy & { readonly patienceMs: number };
   readonly attempts: number;
   readonly breaker: { readonly failures?: number; readonly overMs?: number; readonly openMs?: number };
@@ -102,6 +109,7 @@ export interface ProcessPlan {
 
 export interface RoundPlan {
   readonly invocations: readonly InvocationPlan[];
+  readonly replays: readonly ReplayPlan[];
   /** What passes before the next one, in milliseconds. */
   readonly thenMs: number;
 }
@@ -109,6 +117,22 @@ export interface RoundPlan {
 export interface InvocationPlan {
   readonly process: string;
   readonly objects: readonly string[];
+  readonly afterMs: number;
+  readonly remainingMs: number;
+}
+
+/** One command of an operator: dead letters are tried again, or given up. */
+export interface ReplayPlan {
+  /** Its id, and what its draws are called by. */
+  readonly name: string;
+  readonly process: string;
+  /** How many files, one after the other. Which ones is drawn when it begins. */
+  readonly files: number;
+  /** The share of the letters that it selects. */
+  readonly share: number;
+  readonly drops: boolean;
+  /** Whether it takes a moment before every record. */
+  readonly isPaced: boolean;
   readonly afterMs: number;
   readonly remainingMs: number;
 }
@@ -137,13 +161,13 @@ export function planOf(seed: number): Plan {
   const processes: ProcessPlan[] = [];
   const crashes = d.chance(0.6) ? 0.4 : 0;
   const jumps = d.chance(0.15) ? 0.5 : 0;
-  const addProcess = (): string => {
+  const addProcess = (steps: readonly [number, ...number[]] = [20, 100, 400]): string => {
     const name = `p${processes.length}`;
     const some = names.filter(() => d.chance(0.6));
     processes.push({
       name,
       sinks: d.chance(0.2) && some.length > 0 ? some : names,
-      crashAt: d.chance(crashes) ? d.int(1, d.pick([20, 100, 400])) : undefined,
+      crashAt: d.chance(crashes) ? d.int(1, d.pick(steps)) : undefined,
       // A step back is below the margin that claims have; no clock of a cloud does more.
       jump: d.chance(jumps)
         ? { at: d.int(1, 60), ms: d.pick([-50_000, -2_000, 1_000, 90_000, 3_600_000]) }
@@ -153,6 +177,18 @@ export function planOf(seed: number): Plan {
     return name;
   };
   const keys = objects.map(({ key }) => key);
+  let commands = 0;
+  const drawReplays = (process: string): ReplayPlan[] =>
+    Array.from({ length: d.pick([1, 1, 2, 3]) }, () => ({
+      name: `replay-${commands++}`,
+      process,
+      files: d.pick([1, 2, 9]),
+      share: d.pick([0.3, 1, 1]),
+      drops: d.chance(0.15),
+      isPaced: d.chance(0.15),
+      afterMs: d.pick([0, 0, 3, 2_000]),
+      remainingMs: d.pick([20, 1_000, 10_000, 100_000, 900_000]),
+    }));
   let process = addProcess();
   const rounds = Array.from({ length: d.int(1, 4) }, (): RoundPlan => {
     const invocations = Array.from({ length: d.pick([1, 1, 1, 2, 3]) }, (): InvocationPlan => {
@@ -164,8 +200,21 @@ export function planOf(seed: number): Plan {
         remainingMs: d.pick([20, 100, 1_000, 10_000, 100_000, 900_000]),
       };
     });
-    return { invocations, thenMs: d.pick([0, 1_000, 70_000, 800_000]) };
+    const replays = d.chance(0.25) ? drawReplays(process) : [];
+    return { invocations, replays, thenMs: d.pick([0, 1_000, 70_000, 800_000]) };
   });
+  const repairs = d.chance(0.3)
+    ? Array.from({ length: d.int(1, 3) }, (): RoundPlan => {
+        const own = addProcess([30, 60, 150]);
+        const replays = [...drawReplays(own), ...(d.chance(0.3) ? drawReplays(addProcess([60])) : [])];
+        const again = { process: own, objects: keys, afterMs: d.pick([0, 5]), remainingMs: 10_000 };
+        return {
+          invocations: d.chance(0.2) ? [again] : [],
+          replays,
+          thenMs: d.pick([0, 1_000, 70_000, 800_000]),
+        };
+      })
+    : [];
   return {
     seed,
     mode: d.chance(0.15) ? "lambda" : "direct",
@@ -173,6 +222,8 @@ export function planOf(seed: number): Plan {
     sinks,
     processes,
     rounds,
+    repairs,
+    maxAheadMs: d.chance(0.5) ? 3_600_000 : undefined,
     limits: {
       maxItems: d.pick([1, 5, 40, 1_000]),
       maxBytes: d.pick([600, 5_000, 1_000_000]),
@@ -249,7 +300,7 @@ function drawObject(d: Dice, key: string, size: number): ObjectPlan {
     const metric = d.pick(["uploads", "findings"]);
     const id = d.chance(0.5) ? `${key}-e${n}` : undefined;
     // Within the last quarter of an hour, rarely too old for Timestream or too far ahead for Mixpanel.
-    const age = d.chance(0.03) ? d.pick([-2 * 3_600_000, 700 * 86_400_000]) : d.int(0, 900) * 1000;
+    const age = d.chance(0.05) ? d.pick([-2 * 3_600_000, -3_630_000, 700 * 86_400_000]) : d.int(0, 900) * 1000;
     const time = start - age;
     const record = {
       metric_name: metric,

@@ -9,12 +9,11 @@ import {
   sinkUnavailable,
   type Verdict,
 } from "../../src/delivery/sink.ts";
-import type { MetricEvent } from "../../src/event.ts";
 import type { Dice } from "./dice.ts";
 import { type ObjectPlan, payloadCanary, type ScriptedPlan, secretCanary, start } from "./plan.ts";
 import { never, type Process } from "./process.ts";
 import type { Trouble } from "./trouble.ts";
-import { placeOf, type Vendor } from "./vendor.ts";
+import { type Place, placeOf, type Vendor } from "./vendor.ts";
 
 type Answer = readonly Outcome[] | Verdict;
 
@@ -27,6 +26,9 @@ export function createScripted(
   clock: Clock,
 ): Vendor {
   const { name } = plan;
+  const { bytesPerItem, bytesPerRequest, envelopeBytes = 0 } = plan.limits;
+  const mostBytes = Math.min(bytesPerItem, bytesPerRequest - envelopeBytes);
+  const tooLarge = new Set<string>();
   const stored = new Map<string, { tenant: string; object: string; n: number }>();
   const grades = new Map(
     objects.flatMap(({ key, records }) =>
@@ -34,11 +36,13 @@ export function createScripted(
     ),
   );
   /** Always the same for an event and a purpose, in [0, 1). */
-  const grade = (event: MetricEvent, purpose: number): number => {
-    const { object, n } = placeOf(event);
+  const grade = ({ object, n }: Place, purpose: number): number => {
     return ((grades.get(`${object}#${n}`) ?? 0) * 7919 + (Number(name.slice(1)) * 5 + purpose) * 0.618) % 1;
   };
-  const isPoison = ({ event }: Item<unknown>) => grade(event, 4) < plan.poison;
+  /** When somebody has mended it, half of what was refused is taken. */
+  const isRefused = (place: Place, purpose: number, share: number) =>
+    grade(place, purpose) < (trouble.isMended ? share / 2 : share);
+  const isPoison = ({ event }: Item<unknown>) => isRefused(placeOf(event), 4, plan.poison);
   const store = (items: readonly Item<unknown>[], partition: string) => {
     for (const { event } of items) {
       const { object, n } = placeOf(event);
@@ -124,11 +128,13 @@ export function createScripted(
     name,
     limits: plan.limits,
     encode(event) {
-      if (grade(event, 1) < plan.filters) return { filtered: "not meant for it" };
-      if (grade(event, 2) < plan.rejects) return { rejected: "it can never be there", code: "NO_PLACE" };
-      if (grade(event, 3) < plan.throws) throw new TypeError(`cannot read ${payloadCanary}`);
+      const place = placeOf(event);
+      if (grade(place, 1) < plan.filters) return { filtered: "not meant for it" };
+      if (isRefused(place, 2, plan.rejects)) return { rejected: "it can never be there", code: "NO_PLACE" };
+      if (isRefused(place, 3, plan.throws)) throw new TypeError(`cannot read ${payloadCanary}`);
       const pad = event.data["pad"];
       const bytes = typeof pad === "string" && pad.length > 0 ? 270 : 20;
+      if (bytes > mostBytes) tooLarge.add(`${place.object}#${place.n}`);
       return { payload: { id: event.id, note: event.data["note"] }, bytes };
     },
     ...(plan.partition === "none"
@@ -150,6 +156,11 @@ export function createScripted(
       const { object, n } = placeOf(event);
       return stored.has(`${event.tenantId} ${object}#${n}`);
     },
+    refuses: (place) =>
+      isRefused(place, 2, plan.rejects) ||
+      isRefused(place, 3, plan.throws) ||
+      isRefused(place, 4, plan.poison) ||
+      tooLarge.has(`${place.object}#${place.n}`),
     kept: () => stored.values(),
   };
 }

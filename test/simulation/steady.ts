@@ -2,6 +2,7 @@
 // from its threads in any order, and a timer of the shortest kind, as vendors' SDKs set them, takes real time, which the
 // virtual clock does not wait for. Whoever wants it imports this module before whatever compresses.
 import { syncBuiltinESMExports } from "node:module";
+import { Transform } from "node:stream";
 import zlib, { type CompressCallback, type InputType } from "node:zlib";
 
 // Nothing of the core passes options.
@@ -9,7 +10,25 @@ const gzip = (input: InputType, done: CompressCallback) => {
   const bytes = zlib.gzipSync(input, { level: 1 });
   process.nextTick(done, null, bytes);
 };
-Object.assign(zlib, { gzip });
+const createGunzip = () => {
+  const chunks: Buffer[] = [];
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      chunks.push(chunk);
+      done();
+    },
+    flush(done) {
+      try {
+        done(null, zlib.gunzipSync(Buffer.concat(chunks)));
+      } catch (error) {
+        done(error instanceof Error ? error : new Error("zlib failed without an error"));
+      }
+    },
+  });
+};
+for (const [name, value] of Object.entries({ gzip, createGunzip })) {
+  Object.defineProperty(zlib, name, { value, configurable: true });
+}
 syncBuiltinESMExports();
 
 const { setTimeout: slowly, clearTimeout: clearSlowly } = globalThis;

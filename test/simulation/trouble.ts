@@ -7,9 +7,14 @@ export interface Trouble {
    * answers decide the rest. The same name, asked again, is its next occurrence.
    */
   strikes(kind: string, name: string, share: number): Dice | undefined;
+  /** Counts what is no trouble, but ought to have happened. */
+  count(kind: string): void;
   /** From then on nothing strikes. */
   end(): void;
   readonly isOver: boolean;
+  /** Somebody has mended what records were refused for, and trouble goes on. */
+  mend(): void;
+  readonly isMended: boolean;
   /** How often each kind has struck. */
   readonly counts: ReadonlyMap<string, number>;
   /** The names of all that has struck, in order. */
@@ -25,7 +30,10 @@ export function createTrouble(
   const asked = new Map<string, number>();
   const struck: string[] = [];
   let isOver = false;
+  let isMended = false;
+  const count = (kind: string) => counts.set(kind, (counts.get(kind) ?? 0) + 1);
   return {
+    count,
     strikes(kind, name, share) {
       if (isOver || share === 0) return undefined;
       const place = `${kind} · ${name}`;
@@ -34,7 +42,7 @@ export function createTrouble(
       const full = `${place} · ${nth}`;
       const d = dice(seed, full);
       if (!d.chance(share) || mute.has(full)) return undefined;
-      counts.set(kind, (counts.get(kind) ?? 0) + 1);
+      count(kind);
       struck.push(full);
       trace(`✗ ${full}`);
       return d;
@@ -44,6 +52,13 @@ export function createTrouble(
     },
     get isOver() {
       return isOver;
+    },
+    mend() {
+      isOver = false;
+      isMended = true;
+    },
+    get isMended() {
+      return isMended;
     },
     counts,
     struck,

@@ -9,6 +9,8 @@ export interface Vendor {
   sinkOf(process: Process): Sink<unknown>;
   /** Whether it has stored the item. */
   holds(item: Item<unknown>): boolean;
+  /** Whether a well vendor, or its mapping, would refuse the record today. Absent when nobody can tell. */
+  refuses?(place: Place): boolean;
   /** Under whose name it keeps which record. */
   kept(): Iterable<{ readonly tenant: string; readonly object: string; readonly n: number }>;
 }

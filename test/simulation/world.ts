@@ -6,14 +6,15 @@ import { ObjectBusy } from "../../src/books/claim.ts";
 import { intakeLane } from "../../src/dead-letter/dead-letter.ts";
 import type { HttpClient } from "../../src/delivery/http.ts";
 import { createHandler, type LambdaContext } from "../../src/lambda/worker.ts";
+import type { LetterOrder, LetterReport } from "../../src/letter-run.ts";
 import type { LogFields, Logger } from "../../src/log.ts";
 import { StoreError } from "../../src/store/object-store.ts";
 import { virtualClock } from "../../src/testing/index.ts";
-import { createWorker, type Worker } from "../../src/worker.ts";
+import { createWorker, type Worker, type WorkerOptions } from "../../src/worker.ts";
 import { dice } from "./dice.ts";
-import { createDisk, faceOf, putOn } from "./disk.ts";
-import { createOracle, type Oracle, type Violation } from "./oracle.ts";
-import { type InvocationPlan, type Plan, type ProcessPlan, start } from "./plan.ts";
+import { createDisk, faceOf, putOn, withoutChance } from "./disk.ts";
+import { createOracle, type LetterFileName, type Oracle, type Violation } from "./oracle.ts";
+import { type InvocationPlan, type Plan, type ProcessPlan, type ReplayPlan, type RoundPlan, start } from "./plan.ts";
 import { createProcess, never, type Process } from "./process.ts";
 import { createScripted } from "./scripted.ts";
 import { createTrouble } from "./trouble.ts";
@@ -27,6 +28,7 @@ export interface Outcome {
   /** The names of all trouble, in order. */
   readonly struck: readonly string[];
   readonly trace: readonly string[];
+  readonly timeline: Oracle["timeline"];
 }
 
 /**
@@ -41,16 +43,21 @@ export type Drain = (due: {
 export interface SimulateOptions {
   readonly traced?: boolean;
   readonly drain?: Drain;
+  /** Puts a defect between the worker and the world. */
+  readonly alter?: (options: WorkerOptions, process: Process) => WorkerOptions;
 }
 
 /** The drain's deadline, its pauses, and how often it tries: far more than a healthy world needs. */
 const [drainMs, pauseMs, mostDrains] = [900_000, 200_000, 12] as const;
+/** The last replays go on until no file changes: what is refused once more changes its name, and nothing else. */
+const mostReplays = 4;
 /** Longer than any claim of the rounds lives, and than any wait that a vendor asked for. */
 const healingMs = 4_000_000;
 
 const redeliver: Drain = ({ unacknowledged, deferred }) => [...new Set([...unacknowledged, ...deferred])];
 
 export async function simulate(plan: Plan, options: SimulateOptions = {}): Promise<Outcome> {
+  const { alter = (made: WorkerOptions) => made } = options;
   const clock = virtualClock({ start });
   const trace: string[] = [];
   const tell = options.traced
@@ -63,6 +70,7 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
   for (const { key, records } of plan.objects) {
     putOn(source, key, Buffer.from(records.map(({ text }) => `${text}\n`).join("")), start);
   }
+  const versionOf = (key: string) => source.objects.get(key)?.version ?? "";
   const vendors = plan.sinks.map((sink) =>
     sink.kind === "twin"
       ? createTwin(sink, trouble, clock)
@@ -74,7 +82,7 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
     receipts,
     deadLetters,
     vendors,
-    versionOf: (key) => source.objects.get(key)?.version ?? "",
+    versionOf,
     trace: tell,
   });
   const messages = createMessages();
@@ -94,7 +102,7 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
     const books = { ...seen, faults: plan.storeFaults };
     const log = watchedLog(oracle, tell);
     const mine = vendors.filter(({ name }) => own.sinks.includes(name));
-    const worker = createWorker({
+    const options: WorkerOptions = {
       sinks: mine.map((vendor) => oracle.watch(vendor.sinkOf(process), process)),
       source: () => faceOf(source, { ...seen, faults: plan.readFaults }),
       receipts: faceOf(receipts, { ...books, witness: oracle.booksWitness }),
@@ -102,12 +110,16 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
       clock: process.clock,
       random: dice(plan.seed, "jitter", own.name).number,
       http: httpOf(process, mine.filter(isTwin)),
-      limits: plan.limits,
+      limits: {
+        ...plan.limits,
+        ...(plan.maxAheadMs === undefined || trouble.isMended ? {} : { maxAheadMs: plan.maxAheadMs }),
+      },
       retry: { attempts: plan.attempts },
       breaker: plan.breaker,
       owner: { id: own.name, isGone: (id) => processes.get(id)?.process.isMissed === true },
       log,
-    });
+    };
+    const worker = createWorker(alter(options, process));
     const sinks = mine.map(({ name }) => name);
     const deliver = plan.mode === "direct" ? directly(worker) : byQueue(worker, process, oracle);
     return {
@@ -115,11 +127,9 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
       sinks,
       async deliver(objects, remainingMs) {
         const deadline = process.clock.now() + remainingMs;
-        for (const object of objects) {
-          // What is given again is the same message.
-          if (!trouble.isOver) messages.given(object);
-          oracle.given(process, object, remainingMs);
-        }
+        // What is given again is the same message.
+        if (!trouble.isOver) for (const object of objects) messages.given(object);
+        const ends = objects.map((object) => oracle.given(process, object, remainingMs));
         const answers = Promise.all(
           deliver(objects, deadline).map(async (answer, index) => {
             const object = objects[index] ?? "";
@@ -136,11 +146,39 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
               tell(`← ${own.name} fails ${object}: ${error instanceof Error ? error.message : error}`);
               judgeError(oracle, error);
               return false;
+            } finally {
+              ends[index]?.();
             }
           }),
         );
         const all = await Promise.race([answers, process.death]);
         return Array.isArray(all) && all.every(Boolean);
+      },
+      async replay(place, order, remainingMs) {
+        const { object, lane, file } = place;
+        const version = { bucket: source.location, key: object, version: versionOf(object) };
+        const end = oracle.given(process, object, remainingMs);
+        const answer = worker
+          .replay({ object: version, lane, file }, order, { deadline: process.clock.now() + remainingMs })
+          .then(
+            (report) => {
+              if (process.isDead) return never();
+              const { fingerprints, ...counts } = report ?? { fingerprints: new Map() };
+              tell(`← ${own.name} has replayed ${withoutChance(file)}: ${JSON.stringify(counts)}`);
+              oracle.told("a report of a replay", JSON.stringify([counts, ...fingerprints]));
+              oracle.replayed(place, report);
+              return report;
+            },
+            (error: unknown) => {
+              if (process.isDead) return never();
+              tell(`← ${own.name} fails its replay: ${error instanceof Error ? error.message : error}`);
+              judgeError(oracle, error);
+              return undefined;
+            },
+          );
+        const report = await Promise.race([answer, process.death]);
+        end();
+        return report ?? undefined;
       },
     };
   };
@@ -155,9 +193,36 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
     await running.deliver(objects, remainingMs);
   };
 
-  try {
-    for (const { invocations, thenMs } of plan.rounds) {
-      await clock.run(Promise.all(invocations.map(invoke)));
+  /** As an operator's command does it: file by file, as they stand when it begins. */
+  const replay = async ({ name, process: who, files, share, drops, isPaced, ...when }: ReplayPlan) => {
+    await clock.sleep(when.afterMs);
+    const own = plan.processes.find((each) => each.name === who);
+    if (own === undefined) return;
+    const running = run(own);
+    if (running.process.isDead) return;
+    const d = dice(plan.seed, name);
+    const isWhole = own.sinks.length === plan.sinks.length;
+    // A record of the intake's that is valid now is every sink's: whoever knows only some of them leaves it alone.
+    const known = oracle.letterFiles(isWhole ? [...own.sinks, intakeLane] : own.sinks);
+    const first = d.int(0, Math.max(0, known.length - 1));
+    const chosen = [...known.slice(first), ...known.slice(0, first)].slice(0, files);
+    tell(`→ ${own.name} is to ${drops ? "drop" : "replay"} letters of ${chosen.length} files`);
+    const order: LetterOrder = {
+      id: name,
+      select: ({ origin }) => dice(plan.seed, name, origin.key, origin.index).chance(share),
+      ...(drops ? { drop: { reason: "nobody wants them", by: "an operator" } } : {}),
+      ...(isPaced ? { pace: () => running.process.clock.sleep(10) } : {}),
+    };
+    for (const file of chosen) {
+      trouble.count(drops ? "operator: drops a file's letters" : "operator: replays a file's letters");
+      await running.replay(file, order, when.remainingMs);
+      if (running.process.isDead) return;
+    }
+  };
+
+  const play = async (rounds: readonly RoundPlan[]) => {
+    for (const { invocations, replays, thenMs } of rounds) {
+      await clock.run(Promise.all([...invocations.map(invoke), ...replays.map(replay)]));
       await clock.advance(thenMs);
     }
     tell("· the world is well from now on");
@@ -165,20 +230,53 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
     await clock.advance(healingMs);
     await drain(options.drain ?? redeliver);
     oracle.judge();
+  };
+
+  try {
+    await play(plan.rounds);
+    if (plan.repairs.length > 0 && oracle.violations.length === 0) {
+      tell("· what was refused is mended, and the trouble goes on");
+      trouble.mend();
+      await play(plan.repairs);
+      await replayAll();
+      oracle.judge();
+      oracle.judgeLetters();
+    }
   } catch (error) {
     const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
     oracle.violate("9 no failure but the world's", what.slice(0, 600));
   }
-  return { violations: oracle.violations, counts: trouble.counts, struck: trouble.struck, trace };
+  return { violations: oracle.violations, counts: trouble.counts, struck: trouble.struck, trace, timeline: oracle.timeline };
+
+  function last(): Running {
+    const sinks = plan.sinks.map(({ name }) => name);
+    return run({ name: trouble.isMended ? "last of all" : "last", sinks, isMissed: false });
+  }
+
+  /** What is taken now must not stay a dead letter. */
+  async function replayAll(): Promise<void> {
+    const running = last();
+    const lanes = [...running.sinks, intakeLane];
+    for (let round = 0; round < mostReplays; round++) {
+      let isDone = true;
+      for (const file of oracle.letterFiles(lanes)) {
+        const order = { id: "last", select: () => true };
+        const report = await clock.run(running.replay(file, order, drainMs));
+        if (report === undefined || report.selected !== report.refused) isDone = false;
+      }
+      if (isDone) return;
+      await clock.advance(pauseMs);
+    }
+  }
 
   async function drain(by: Drain): Promise<void> {
     const sinks = plan.sinks.map(({ name }) => name);
     const alive = [...processes.values()].filter(({ process }) => !process.isDead);
     const survivor = plan.drainedBy === "survivor" ? alive.at(-1) : undefined;
     for (const each of alive) if (each !== survivor) each.process.die("as nobody needs it any more");
-    const running = survivor ?? run({ name: "last", sinks, isMissed: false });
+    const running = survivor ?? last();
     const missing = sinks.some((name) => !(survivor === undefined || survivor.sinks.includes(name)));
-    const all = missing ? [running, run({ name: "last", sinks, isMissed: false })] : [running];
+    const all = missing ? [running, last()] : [running];
     for (let round = 0; round < mostDrains; round++) {
       let isDone = true;
       for (const each of all) {
@@ -219,6 +317,8 @@ interface Running {
   readonly sinks: readonly string[];
   /** Whether everything was acknowledged; settles too when the process dies. */
   deliver(objects: readonly string[], remainingMs: number): Promise<boolean>;
+  /** Undefined also when it failed, or the process died. */
+  replay(file: LetterFileName, order: LetterOrder, remainingMs: number): Promise<LetterReport | undefined>;
 }
 
 /** An answer an object; one that rejects is not acknowledged. */
