@@ -1,6 +1,17 @@
-// The configuration that ships: every sink that the environment names, every event to all of them.
+// The configuration that ships: every sink that the environment names, and of events what the catalog says.
 import * as z from "zod";
-import { ConfigError, defineConfig, openStore, type Sink, StoreError } from "../src/index.ts";
+import {
+  ConfigError,
+  catalogRoutes,
+  defineConfig,
+  type JsonObject,
+  type Metric,
+  type MetricEvent,
+  openStore,
+  type Sink,
+  StoreError,
+} from "../src/index.ts";
+import metrics from "./metrics/index.ts";
 
 /** Variables that are set to something: a blank one counts as absent. */
 type Env = Readonly<Record<string, string | undefined>>;
@@ -13,12 +24,12 @@ const makers: Readonly<Record<string, (env: Env, name: string) => Promise<Sink<u
   timestream: async (env, name) => {
     const options = await timestreamOptions(env, name);
     const { timestreamSink } = await import("../adapters/timestream/index.ts");
-    return timestreamSink(options);
+    return timestreamSink({ ...options, measures: measureTypes(metrics) });
   },
   segment: async (env, name) => {
     const options = segmentOptions(env, name);
     const { segmentSink } = await import("../adapters/segment/index.ts");
-    return blamingHost(() => segmentSink(options));
+    return blamingHost(() => segmentSink({ ...options, eventName: namesAt(name), properties: allFields }));
   },
   "segment-groups": async (env, name) => {
     const options = segmentOptions(env, name);
@@ -28,7 +39,7 @@ const makers: Readonly<Record<string, (env: Env, name: string) => Promise<Sink<u
   mixpanel: async (env, name) => {
     const options = mixpanelOptions(env, name);
     const { mixpanelSink } = await import("../adapters/mixpanel/index.ts");
-    return mixpanelSink(options);
+    return mixpanelSink({ ...options, eventName: namesAt(name) });
   },
   "hubspot-events": async (env, name) => {
     const { HUBSPOT_PORTAL_ID: portalId, ...connection } = read(env, name, {
@@ -36,7 +47,11 @@ const makers: Readonly<Record<string, (env: Env, name: string) => Promise<Sink<u
       HUBSPOT_PORTAL_ID: digits.optional(),
     });
     const { hubspotEventsSink } = await import("../adapters/hubspot/index.ts");
-    return hubspotEventsSink({ ...hubspotConnection(connection), ...(portalId && { portalId }) });
+    return hubspotEventsSink({
+      ...hubspotConnection(connection),
+      ...(portalId && { portalId }),
+      eventName: namesAt(name),
+    });
   },
   "hubspot-companies": async (env, name) => {
     const { HUBSPOT_CREATE_COMPANIES: create, ...connection } = read(env, name, {
@@ -44,7 +59,11 @@ const makers: Readonly<Record<string, (env: Env, name: string) => Promise<Sink<u
       HUBSPOT_CREATE_COMPANIES: z.enum(["true", "false"], { error: "must be true or false" }).optional(),
     });
     const { hubspotCompaniesSink } = await import("../adapters/hubspot/index.ts");
-    return hubspotCompaniesSink({ ...hubspotConnection(connection), createUnknown: create === "true" });
+    return hubspotCompaniesSink({
+      ...hubspotConnection(connection),
+      createUnknown: create === "true",
+      properties: companyProperties(name),
+    });
   },
   file: async (env) => {
     const { fileSink } = await import("../adapters/file/index.ts");
@@ -54,6 +73,9 @@ const makers: Readonly<Record<string, (env: Env, name: string) => Promise<Sink<u
 
 /** Without `SINKS`: one sink a vendor. */
 const defaultSinks = "timestream,segment,mixpanel,hubspot";
+
+/** They take every metric as it is, so no metric need name them. */
+const unnamed = ["file", "segment-groups"];
 
 export default defineConfig(async ({ env: given, sinks }) => {
   const env: Env = Object.fromEntries(Object.entries(given).filter(([, value]) => value?.trim()));
@@ -94,8 +116,54 @@ export default defineConfig(async ({ env: given, sinks }) => {
   if (receipts === undefined || deadLetters === undefined || problems.length > 0) {
     throw new ConfigError([...new Set(problems)]);
   }
-  return { sinks: made, receipts, deadLetters };
+  const names = made.map(({ name }) => name);
+  const routes = [
+    ...catalogRoutes(metrics, names),
+    { metrics: "*" as const, sinks: unnamed.filter((name) => names.includes(name)) },
+  ];
+  return { sinks: made, metrics, routes, receipts, deadLetters };
 });
+
+// ── the catalog ─────────────────────────────────────────────────────────────────────────────────────────────
+
+// A typo would be a sink that never gets the metric, without a word.
+const strangers = metrics.flatMap(({ name, sinks }) =>
+  Object.keys(sinks)
+    .filter((sink) => !Object.hasOwn(makers, sink))
+    .map(
+      (sink) => `${name}: sinks.${sink}: there is no such sink; known are ${Object.keys(makers).join(", ")}`,
+    ),
+);
+if (strangers.length > 0) throw new ConfigError(strangers);
+
+/** What a sink calls events. */
+function namesAt(sink: string): (event: MetricEvent) => string {
+  const names = new Map(metrics.map((metric) => [metric.name, metric.sinks[sink]?.name ?? metric.name]));
+  return ({ metricName }) => names.get(metricName) ?? metricName;
+}
+
+/** Measures of the catalog have its types for ever, whatever value comes first. */
+function measureTypes(catalog: readonly Metric[]) {
+  const types = { string: "VARCHAR", integer: "BIGINT", number: "DOUBLE", boolean: "BOOLEAN" } as const;
+  const fields = catalog.flatMap(({ data = {} }) => Object.entries(data));
+  return Object.fromEntries(fields.map(([name, { type }]) => [name, types[type]]));
+}
+
+/** Company properties by metric; a metric without any is not meant for companies. */
+function companyProperties(sink: string): Record<string, Readonly<Record<string, string>>> {
+  return Object.fromEntries(
+    metrics.flatMap(({ name, sinks }) => {
+      const properties = sinks[sink]?.properties;
+      return properties === undefined ? [] : [[name, properties]];
+    }),
+  );
+}
+
+/** The dimensions as well, which Segment's adapter leaves out by itself; not the ids, which it sends as what they are. */
+function allFields({ metadata, data }: MetricEvent): JsonObject {
+  const { event_id: _, user_id: __, ...rest } = metadata;
+  return { ...data, ...rest };
+}
 
 // ── variables ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -3,7 +3,10 @@ import * as z from "zod";
 import type { BreakerPolicy } from "./delivery/breaker.ts";
 import type { RetryPolicy } from "./delivery/retry.ts";
 import type { Sink } from "./delivery/sink.ts";
-import type { Route } from "./routing/route.ts";
+import { concealing } from "./routing/conceal.ts";
+import type { Metric } from "./routing/metric.ts";
+import { catalogRoutes, type Route } from "./routing/route.ts";
+import { sinkProblems } from "./routing/sink-check.ts";
 import type { WorkerLimits } from "./worker.ts";
 
 export interface FanoutConfig {
@@ -12,7 +15,12 @@ export interface FanoutConfig {
   readonly receipts: string;
   /** A folder or an `s3://bucket/prefix` URL. */
   readonly deadLetters: string;
-  /** Default: every event to every sink. */
+  /**
+   * The catalog, see `loadCatalog`: it says which sinks get a metric, and hides personal data from those that may not
+   * see it. Every sink must be able to take every metric that goes to it. Default: nothing is known of any metric.
+   */
+  readonly metrics?: readonly Metric[];
+  /** Default: what the catalog says; without one, every event to every sink. */
   readonly routes?: readonly Route[];
   readonly limits?: Partial<WorkerLimits>;
   readonly retry?: Partial<RetryPolicy>;
@@ -96,7 +104,11 @@ const configSchema = z.strictObject({
   sinks: z.array(sinkSchema).min(1, "must name at least one sink"),
   receipts: place,
   deadLetters: place,
-  routes: z.array(z.strictObject({ metrics: names, sinks: names })).optional(),
+  // Checked when it was loaded.
+  metrics: z.array(z.unknown(), { error: "must be what loadCatalog returns" }).optional(),
+  routes: z
+    .array(z.strictObject({ metrics: names, except: z.array(z.string().min(1)).optional(), sinks: names }))
+    .optional(),
   limits: z
     .strictObject({
       maxItems: whole,
@@ -148,8 +160,16 @@ export async function resolveConfig(make: MakeConfig, request: ConfigRequest): P
       ...[...new Set(strange)].map((name) => `routes name the sink ${name}, which is not configured`),
     );
   }
+  const complete = config.metrics === undefined ? config : withCatalog(config, config.metrics);
+  if (complete.metrics !== undefined) problems.push(...sinkProblems(complete.metrics, complete.sinks));
   if (problems.length > 0) throw new ConfigError(problems);
-  return request.sinks === undefined ? config : only(request.sinks, config);
+  return request.sinks === undefined ? complete : only(request.sinks, complete);
+}
+
+function withCatalog(config: FanoutConfig, metrics: readonly Metric[]): FanoutConfig {
+  const sinks = config.sinks.map((sink) => concealing(sink, metrics));
+  const names = sinks.map(({ name }) => name);
+  return { ...config, sinks, routes: config.routes ?? catalogRoutes(metrics, names) };
 }
 
 function only(wanted: readonly string[], config: FanoutConfig): FanoutConfig {

@@ -30,6 +30,7 @@ export {
   TransportError,
 } from "./delivery/http.ts";
 export { stableUuid } from "./delivery/ids.ts";
+export type { Provision, ProvisionContext, SinkPlan } from "./delivery/provision.ts";
 export type { RetryPolicy } from "./delivery/retry.ts";
 export * from "./delivery/sink.ts";
 export { allFinite, quoteName } from "./delivery/values.ts";
@@ -57,7 +58,8 @@ export {
   type MetricSource,
   type SinkMapping,
 } from "./routing/metric.ts";
-export type { Route } from "./routing/route.ts";
+export { type CatalogRefusal, createRecordCheck } from "./routing/record-check.ts";
+export { catalogRoutes, type Route } from "./routing/route.ts";
 export { folderStore } from "./store/folder.ts";
 export * from "./store/object-store.ts";
 export { openStore } from "./store/open.ts";

@@ -2,6 +2,7 @@
 import type { MetricEvent } from "../event.ts";
 import type { Clock } from "./clock.ts";
 import type { HttpClient, HttpReply } from "./http.ts";
+import type { Provision, ProvisionContext, SinkPlan } from "./provision.ts";
 
 /**
  * A receiving tool. An adapter knows its vendor's limits, mapping and replies, nothing else: batching,
@@ -31,6 +32,12 @@ export interface Sink<P> {
    */
   send(batch: Batch<P>, context: SendContext): Promise<readonly Outcome[] | Verdict>;
   close?(): Promise<void>;
+  /**
+   * Makes at the vendor what must be there before the planned events come. Doing it again changes nothing.
+   *
+   * @throws an error made by {@link sinkUnavailable} when the vendor does not let it.
+   */
+  provision?(plans: readonly SinkPlan[], context: ProvisionContext): Promise<readonly Provision[]>;
   /** What stands behind each code that `encode` or `send` refuses a record with, and what to do about it. */
   readonly refusals?: Refusals;
   /** Default: nobody knows, so whoever plans a replay is told to expect every repeat to be counted again. */

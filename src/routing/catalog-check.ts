@@ -1,8 +1,8 @@
 // What can be wrong with a catalog, whichever sinks there are: every problem is one sentence.
 import * as z from "zod";
 import { ConfigError } from "../config.ts";
-import type { JsonObject } from "../event.ts";
-import { eventRules, sampleBusEvent, valueAt } from "./event-rules.ts";
+import { type JsonObject, parseEvent } from "../event.ts";
+import { eventRules, sampleBusEvent, sampleRecord, valueAt } from "./event-rules.ts";
 import type { Metric, MetricField } from "./metric.ts";
 import { valueFault } from "./record-check.ts";
 
@@ -145,6 +145,8 @@ function* problemsOf(file: string, metric: Metric): Iterable<string> {
   for (const field of Object.keys(dimensions)) {
     if (Object.hasOwn(data, field)) yield `${field}: it is a dimension and data at once: rename one of them`;
   }
+  const parsed = parseEvent(sampleRecord(metric), () => name);
+  if ("refusal" in parsed) yield `sample: it makes no event: ${parsed.refusal.reason}`;
   if (Object.keys(data).length === 0)
     yield "it has no data, so there is nothing to count or show: add a field";
   yield* sinkProblems(metric);
