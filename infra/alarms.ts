@@ -1,0 +1,151 @@
+// What wakes somebody: each alarm says what is wrong, and goes to one topic that chats can subscribe to.
+import { Duration, Stack } from "aws-cdk-lib";
+import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
+import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
+import * as iam from "aws-cdk-lib/aws-iam";
+import * as sns from "aws-cdk-lib/aws-sns";
+import * as subscriptions from "aws-cdk-lib/aws-sns-subscriptions";
+import type * as sqs from "aws-cdk-lib/aws-sqs";
+import { Construct } from "constructs";
+import type { Delivery } from "./delivery.ts";
+import { sinkMetric, streamMetric, transformMetric } from "./metrics.ts";
+import type { Stream } from "./stream.ts";
+
+export interface AlarmsProps {
+  readonly deliveries: readonly Delivery[];
+  readonly stream: Stream;
+  /** Bus events that the stream did not take. */
+  readonly undelivered: sqs.Queue;
+  /** Gets the alarms by mail. Default: nobody does. */
+  readonly email?: string;
+}
+
+/** Nothing is as old in a pipeline that works: events are in a batch for a minute, and in a queue for seconds. */
+const lateMinutes = 15;
+/** The first attempts of a deferral come sooner; what waits for longer is more than a hiccup of its sink. */
+const waitingMinutes = 60;
+/** Three runs of the replayer in a row did not happen. */
+const silentMinutes = 15;
+
+const minute = 60_000;
+
+export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
+  const { deliveries, stream, undelivered, email } = props;
+  const scope = new Construct(parent, "Alarms");
+  const topic = new sns.Topic(scope, "Topic", { displayName: "firehose-fanout", enforceSSL: true });
+  topic.addToResourcePolicy(
+    new iam.PolicyStatement({
+      principals: [new iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+      actions: ["sns:Publish"],
+      resources: [topic.topicArn],
+      conditions: { StringEquals: { "aws:SourceAccount": Stack.of(scope).account } },
+    }),
+  );
+  if (email !== undefined) topic.addSubscription(new subscriptions.EmailSubscription(email));
+
+  const alarm = (id: string, alarmDescription: string, metric: cloudwatch.IMetric, when: When) => {
+    const { above, below, periods = 1, silence = "fine" } = when;
+    const made = new cloudwatch.Alarm(scope, id, {
+      alarmDescription,
+      metric,
+      threshold: above ?? below ?? 0,
+      comparisonOperator:
+        above === undefined
+          ? cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
+          : cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+      evaluationPeriods: periods,
+      treatMissingData:
+        silence === "fine"
+          ? cloudwatch.TreatMissingData.NOT_BREACHING
+          : cloudwatch.TreatMissingData.BREACHING,
+    });
+    made.addAlarmAction(new SnsAction(topic));
+    made.addOkAction(new SnsAction(topic));
+  };
+
+  for (const { name, sinks, queue, deadLetters, worker, replayer } of deliveries) {
+    alarm(
+      `${name}-queue-age`,
+      `Objects wait for ${lateMinutes} minutes for the worker of ${name}: it fails, or is too slow.`,
+      queue.metricApproximateAgeOfOldestMessage(),
+      { above: lateMinutes * 60 },
+    );
+    alarm(
+      `${name}-queue-dead-letters`,
+      `Notifications of objects failed for good on their way to ${name}: nothing of these objects is acknowledged.`,
+      deadLetters.metricApproximateNumberOfMessagesVisible(),
+      { above: 0 },
+    );
+    alarm(
+      `${name}-worker-errors`,
+      `The worker of ${name} fails as a whole: a secret, the configuration, its time or its memory.`,
+      worker.metricErrors(),
+      { above: 0 },
+    );
+    alarm(`${name}-replayer-errors`, `The replayer of ${name} fails.`, replayer.metricErrors(), { above: 0 });
+    alarm(
+      `${name}-replayer-silent`,
+      `The replayer of ${name} has not run for ${silentMinutes} minutes: nobody would know of what waits.`,
+      replayer.metricInvocations({ period: Duration.minutes(silentMinutes) }),
+      { below: 1, silence: "bad" },
+    );
+    for (const sink of sinks) {
+      alarm(
+        `${sink}-waiting-letters`,
+        `Records that ${sink} refused, or that are none, wait for a decision: see fanout dlq.`,
+        sinkMetric("WaitingDeadLetters", sink, "Maximum"),
+        { above: 0 },
+      );
+      alarm(
+        `${sink}-waiting-long`,
+        `Records have waited for ${sink} for ${waitingMinutes} minutes: the sink is down, or refuses its credentials.`,
+        sinkMetric("OldestAge", sink, "Maximum"),
+        { above: waitingMinutes * minute },
+      );
+      alarm(
+        `${sink}-freshness`,
+        `Even the newest event that reached ${sink} was ${lateMinutes} minutes old, three times in a row.`,
+        // The least of a period: what a replay delivers late does not hide, nor fake, how fresh the rest is.
+        sinkMetric("Freshness", sink, "Minimum"),
+        { above: lateMinutes * minute, periods: 3 },
+      );
+    }
+  }
+  alarm("transform-errors", "The transform fails as a whole: its batches go to Error/.", stream.transform.metricErrors(), {
+    above: 0,
+  });
+  alarm(
+    "transform-refused",
+    "The transform refused records: they are below Error/, with the reason in its log.",
+    transformMetric("Refused"),
+    { above: 0 },
+  );
+  alarm(
+    "stream-freshness",
+    `Firehose holds records that are ${lateMinutes} minutes old: it cannot write to its bucket.`,
+    streamMetric(stream.name, "DeliveryToS3.DataFreshness", "Maximum"),
+    { above: lateMinutes * 60 },
+  );
+  alarm(
+    "stream-throttled",
+    "The stream takes less than the buses put in: EventBridge tries again for 24 hours; raise the stream's quota.",
+    streamMetric(stream.name, "ThrottledRecords", "Sum"),
+    { above: 0, periods: 3 },
+  );
+  alarm(
+    "rules-dead-letters",
+    "Events of a bus did not get into the stream: they are in the rules' dead-letter queue.",
+    undelivered.metricApproximateNumberOfMessagesVisible(),
+    { above: 0 },
+  );
+  return topic;
+}
+
+interface When {
+  readonly above?: number;
+  readonly below?: number;
+  /** How often in a row. Default once. */
+  readonly periods?: number;
+  /** What it means that there is no figure at all. Default: nothing is wrong. */
+  readonly silence?: "fine" | "bad";
+}

@@ -1,0 +1,64 @@
+// One page that says whether every tool has what it should have.
+import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
+import type { Construct } from "constructs";
+import type { Delivery } from "./delivery.ts";
+import { intakeMetric, type SinkFigure, type Statistic, sinkMetric, streamMetric } from "./metrics.ts";
+import type { Stream } from "./stream.ts";
+
+export interface DashboardProps {
+  readonly deliveries: readonly Delivery[];
+  readonly stream: Stream;
+}
+
+/** Of the grid's 24 columns. */
+const width = 8;
+const height = 6;
+
+export function createDashboard(scope: Construct, { deliveries, stream }: DashboardProps): cloudwatch.Dashboard {
+  const sinks = [...new Set(deliveries.flatMap((delivery) => delivery.sinks))];
+  const graph = (title: string, left: readonly cloudwatch.IMetric[]) =>
+    new cloudwatch.GraphWidget({ title, left: [...left], width, height, leftYAxis: { min: 0 } });
+  const bySink = (title: string, figure: SinkFigure, statistic: Statistic) =>
+    graph(
+      title,
+      sinks.map((sink) => sinkMetric(figure, sink, statistic)),
+    );
+  return new cloudwatch.Dashboard(scope, "Dashboard", {
+    widgets: [
+      [
+        bySink("Freshness: how old the newest delivered event is (ms)", "Freshness", "Minimum"),
+        bySink("Delivered events", "Delivered", "Sum"),
+        bySink("Waiting dead letters", "WaitingDeadLetters", "Maximum"),
+      ],
+      [
+        bySink("Waiting deferrals", "WaitingDeferrals", "Maximum"),
+        bySink("Oldest that waits (ms)", "OldestAge", "Maximum"),
+        graph(
+          "Backlog: objects in the queue",
+          deliveries.map(({ name, queue }) =>
+            queue.metricApproximateNumberOfMessagesVisible({ statistic: "Maximum", label: name }),
+          ),
+        ),
+      ],
+      [
+        bySink("Retries", "Retries", "Sum"),
+        bySink("Latency of a request, mean (ms)", "Latency", "Average"),
+        bySink("Latency of the slowest request (ms)", "LatencyMax", "Maximum"),
+      ],
+      [
+        graph("Records read, and those that are no events", [intakeMetric("Records"), intakeMetric("Invalid")]),
+        graph("Stream: records in, age of the oldest (s)", [
+          streamMetric(stream.name, "IncomingRecords", "Sum"),
+          streamMetric(stream.name, "DeliveryToS3.DataFreshness", "Maximum"),
+        ]),
+        graph("Functions that failed", [
+          stream.transform.metricErrors({ label: "transform" }),
+          ...deliveries.flatMap(({ name, worker, replayer }) => [
+            worker.metricErrors({ label: `worker ${name}` }),
+            replayer.metricErrors({ label: `replayer ${name}` }),
+          ]),
+        ]),
+      ],
+    ],
+  });
+}

@@ -1,0 +1,171 @@
+// From an object in the bucket to one sink, or to all of them: a queue, a worker behind it, and a replayer beside it.
+import { Duration, Stack } from "aws-cdk-lib";
+import * as events from "aws-cdk-lib/aws-events";
+import * as targets from "aws-cdk-lib/aws-events-targets";
+import * as lambda from "aws-cdk-lib/aws-lambda";
+import type * as sns from "aws-cdk-lib/aws-sns";
+import * as subscriptions from "aws-cdk-lib/aws-sns-subscriptions";
+import * as sqs from "aws-cdk-lib/aws-sqs";
+import { Construct } from "constructs";
+import { intakeLane } from "../src/dead-letter/dead-letter.ts";
+import { createFunction } from "./function.ts";
+import { createDeadLetterQueue, safeQueue } from "./queue.ts";
+import type { Permission } from "./role.ts";
+import { secretsOf } from "./sinks.ts";
+import { dataPrefix, deadLettersPrefix, receiptsPrefix, type Storage } from "./storage.ts";
+
+export interface DeliveryProps {
+  /** `all`, or the sink's. */
+  readonly name: string;
+  readonly sinks: readonly string[];
+  readonly topic: sns.Topic;
+  readonly storage: Storage;
+  readonly workerCode: lambda.Code;
+  readonly replayerCode: lambda.Code;
+  /** Objects delivered at once. From 2 to 1,000. */
+  readonly concurrency: number;
+  /** How the names of the sinks' secrets begin. */
+  readonly secretPrefix: string;
+  /** The database of the sink `timestream`. */
+  readonly timestreamDatabase: string;
+}
+
+export interface Delivery {
+  readonly name: string;
+  readonly sinks: readonly string[];
+  readonly queue: sqs.Queue;
+  readonly deadLetters: sqs.Queue;
+  readonly worker: lambda.Function;
+  readonly replayer: lambda.Function;
+}
+
+/** A batch of 5 MB takes seconds; the rest is for a vendor that answers slowly. What is left then is a deferral. */
+const workerSeconds = 5 * 60;
+/** The core's limits are made for it; see docs/configuration.md. */
+const memoryMb = 1024;
+
+/** https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html: "at least six times" the timeout. */
+const visibilityShare = 6;
+/** The same page: "at least 5". What only needs time is a deferral, so what fails five times wants a person. */
+const receives = 5;
+/** Less than the dead-letter queue's, since a message keeps its age when it goes there. */
+const queueDays = 4;
+
+/** An object has all of the function's time for itself: a second one could only run out of it. */
+const batchSize = 1;
+
+/** Deferrals say when their next attempt is due; nothing is due more exactly than this. */
+const replayMinutes = 5;
+
+export function createDelivery(parent: Construct, props: DeliveryProps): Delivery {
+  const { name, sinks, topic, storage, concurrency } = props;
+  const scope = new Construct(parent, `Delivery-${name}`);
+  const deadLetters = createDeadLetterQueue(scope, "DeadLetters");
+  const queue = new sqs.Queue(scope, "Queue", {
+    ...safeQueue,
+    visibilityTimeout: Duration.seconds(workerSeconds * visibilityShare),
+    retentionPeriod: Duration.days(queueDays),
+    deadLetterQueue: { queue: deadLetters, maxReceiveCount: receives },
+  });
+  topic.addSubscription(
+    // Also what SNS itself could not hand over goes to the dead letters of this queue.
+    new subscriptions.SqsSubscription(queue, { rawMessageDelivery: true, deadLetterQueue: deadLetters }),
+  );
+
+  const common = {
+    memoryMb,
+    timeoutSeconds: workerSeconds,
+    secrets: secretsOf(sinks).map((adapter) => `${props.secretPrefix}${adapter}`),
+    environment: {
+      SINKS: sinks.join(","),
+      RECEIPTS: `s3://${storage.books.bucketName}/${receiptsPrefix}`,
+      DEAD_LETTERS: `s3://${storage.books.bucketName}/${deadLettersPrefix}`,
+      ...(sinks.includes("timestream") && { TIMESTREAM_DATABASE: props.timestreamDatabase }),
+    },
+  };
+  const worker = createFunction(scope, "Worker", {
+    ...common,
+    description: `delivers objects to ${sinks.join(", ")}`,
+    code: props.workerCode,
+    permissions: [
+      ...deliveryPermissions(scope, props),
+      {
+        // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
+        actions: ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
+        resources: [queue.queueArn],
+      },
+    ],
+  });
+  new lambda.EventSourceMapping(scope, "Trigger", {
+    target: worker,
+    eventSourceArn: queue.queueArn,
+    batchSize,
+    maxConcurrency: concurrency,
+    reportBatchItemFailures: true,
+  });
+
+  const replayer = createFunction(scope, "Replayer", {
+    ...common,
+    description: `delivers what waits for ${sinks.join(", ")}`,
+    code: props.replayerCode,
+    permissions: deliveryPermissions(scope, props),
+  });
+  // The next run does what this one could not, so a run that fails needs neither a retry nor a dead letter.
+  replayer.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: Duration.minutes(replayMinutes) });
+  new events.Rule(scope, "Schedule", {
+    description: `Deliver what waits for ${sinks.join(", ")}`,
+    schedule: events.Schedule.rate(Duration.minutes(replayMinutes)),
+    targets: [
+      new targets.LambdaFunction(replayer, { retryAttempts: 0, maxEventAge: Duration.minutes(replayMinutes) }),
+    ],
+  });
+  return { name, sinks, queue, deadLetters, worker, replayer };
+}
+
+/** What it takes to read objects, keep the books, write letters, and reach AWS's own sinks. */
+function deliveryPermissions(scope: Construct, props: DeliveryProps): readonly Permission[] {
+  const { sinks, timestreamDatabase } = props;
+  const { data, books } = props.storage;
+  const stack = Stack.of(scope);
+  return [
+    {
+      actions: ["s3:GetObject"],
+      resources: [data.arnForObjects(`${dataPrefix}*`)],
+      wildcard: "The stream names its objects; the function reads whichever it is told of below the prefix.",
+    },
+    {
+      // Of all of a bucket, since S3 says that a key is free, and not that it is denied, only to whom may list.
+      // https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+      actions: ["s3:ListBucket"],
+      resources: [data.bucketArn, books.bucketArn],
+    },
+    {
+      actions: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+      resources: [
+        books.arnForObjects(`${receiptsPrefix}/*`),
+        ...[...sinks, intakeLane].map((lane) => books.arnForObjects(`${deadLettersPrefix}/sink=${lane}/*`)),
+      ],
+      wildcard: "Books and dead letters are named after objects; each function has its sinks' letters alone.",
+    },
+    ...(sinks.includes("timestream")
+      ? [
+          {
+            actions: ["timestream:WriteRecords", "timestream:CreateTable"],
+            resources: [
+              stack.formatArn({
+                service: "timestream",
+                resource: "database",
+                resourceName: `${timestreamDatabase}/table/*`,
+              }),
+            ],
+            wildcard: "One table a tenant, which appears with the tenant's first event.",
+          },
+          {
+            actions: ["timestream:DescribeEndpoints"],
+            resources: ["*"],
+            wildcard: "The SDK asks where its account is served; the action knows no resource.",
+          },
+        ]
+      : []),
+  ];
+}

@@ -1,0 +1,44 @@
+// The figures that the functions write themselves, as CloudWatch knows them; see docs/configuration.md.
+import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
+
+/** The handlers' namespace. */
+const namespace = "FirehoseFanout";
+
+export type Statistic = "Sum" | "Average" | "Minimum" | "Maximum" | "SampleCount";
+
+export type SinkFigure =
+  | "Delivered"
+  | "Filtered"
+  | "DeadLettered"
+  | "Pending"
+  | "Requests"
+  | "Retries"
+  | "Latency"
+  | "LatencyMax"
+  | "Freshness"
+  | "WaitingDeadLetters"
+  | "WaitingDeferrals"
+  | "OldestAge";
+
+export function sinkMetric(metricName: SinkFigure, sink: string, statistic: Statistic): cloudwatch.Metric {
+  return new cloudwatch.Metric({ namespace, metricName, statistic, dimensionsMap: { Sink: sink }, label: sink });
+}
+
+/** The worker's of the intake, which belong to no sink. */
+export function intakeMetric(metricName: "Records" | "Invalid" | "Ignored"): cloudwatch.Metric {
+  return new cloudwatch.Metric({ namespace, metricName, statistic: "Sum" });
+}
+
+export function streamMetric(stream: string, metricName: string, statistic: Statistic): cloudwatch.Metric {
+  return new cloudwatch.Metric({
+    namespace: "AWS/Firehose",
+    metricName,
+    statistic,
+    dimensionsMap: { DeliveryStreamName: stream },
+  });
+}
+
+/** The transform's, which belong to no sink. */
+export function transformMetric(metricName: "Refused"): cloudwatch.Metric {
+  return new cloudwatch.Metric({ namespace, metricName, statistic: "Sum" });
+}

@@ -1,0 +1,148 @@
+// The whole pipeline: from events on buses to one queue and one worker a sink, with what watches it.
+import { Stack } from "aws-cdk-lib";
+import type * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
+import * as iam from "aws-cdk-lib/aws-iam";
+import * as lambda from "aws-cdk-lib/aws-lambda";
+import * as sns from "aws-cdk-lib/aws-sns";
+import type * as sqs from "aws-cdk-lib/aws-sqs";
+import { Construct } from "constructs";
+import type { Metric } from "../src/index.ts";
+import { createAlarms } from "./alarms.ts";
+import { bundle, type Entry } from "./bundle.ts";
+import { createChat, type SlackChannel } from "./chat.ts";
+import { createDashboard } from "./dashboard.ts";
+import { createDelivery, type Delivery } from "./delivery.ts";
+import { createRules } from "./rules.ts";
+import { adaptersOf } from "./sinks.ts";
+import { createStorage, type Storage } from "./storage.ts";
+import { type Compression, createStream, type Stream } from "./stream.ts";
+import { createTimestreamDatabase } from "./timestream.ts";
+
+/** One queue and one function a sink, so that each has its own pace, secrets and rights; or one for all of them. */
+export type Topology = "per-sink" | "single";
+
+export interface EventFanoutProps {
+  /** The catalog: each metric is a rule on its bus. */
+  readonly metrics: readonly Metric[];
+  /** Names of `deployableSinks`. */
+  readonly sinks: readonly string[];
+  /** Default `per-sink`. */
+  readonly topology?: Topology;
+  /** What Firehose makes of a batch. Default `GZIP`. */
+  readonly compression?: Compression;
+  /** How the names of the secrets begin. Default `fanout/`: the variables of Mixpanel are in `fanout/mixpanel`. */
+  readonly secretPrefix?: string;
+  /** For the sink `timestream`. Default: the database `product`, made by this stack. */
+  readonly timestream?: { readonly database: string; readonly create: boolean };
+  /** How many objects of one queue are delivered at once, 2 to 1,000: the throttle. Default 4. */
+  readonly concurrency?: number;
+  /** How long the bucket keeps what the stream wrote. Default 90, at least 30. */
+  readonly dataDays?: number;
+  /** How long books and dead letters are kept. Default 400; longer than `dataDays`. */
+  readonly booksDays?: number;
+  /** Gets the alarms by mail. Default: nobody does. */
+  readonly alarmEmail?: string;
+  /** Gets the alarms in a channel. Default: none does. */
+  readonly slack?: SlackChannel;
+  /** Variables of the transform, such as where the tenants' directory is. Default none. */
+  readonly transformEnvironment?: Readonly<Record<string, string>>;
+  /** Whether the transform has a secret of its own, `<secretPrefix>transform`. Default false. */
+  readonly transformSecret?: boolean;
+  /** The code of a function. Default: what {@link bundle} makes of it. */
+  readonly code?: (entry: Entry, adapters: readonly string[]) => lambda.Code;
+}
+
+/** https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html: "between 2 and 1,000". */
+const leastConcurrency = 2;
+const mostConcurrency = 1000;
+
+export class EventFanout extends Construct {
+  readonly storage: Storage;
+  readonly stream: Stream;
+  readonly deliveries: readonly Delivery[];
+  /** Bus events that the stream did not take. */
+  readonly undelivered: sqs.Queue;
+  readonly alarms: sns.Topic;
+  readonly dashboard: cloudwatch.Dashboard;
+
+  /** @throws one sentence when the settings make no sense. */
+  constructor(scope: Construct, id: string, props: EventFanoutProps) {
+    super(scope, id);
+    const { metrics, sinks, topology = "per-sink", compression = "GZIP", concurrency = 4 } = props;
+    const { secretPrefix = "fanout/", dataDays = 90, booksDays = 400 } = props;
+    const { timestream = { database: "product", create: true } } = props;
+    check(sinks, concurrency);
+    const {
+      code = (entry: Entry, adapters: readonly string[]) =>
+        lambda.Code.fromAsset(bundle(entry, adapters, metrics).directory),
+    } = props;
+
+    const objects = createObjectTopic(this);
+    this.storage = createStorage(this, { notify: objects, dataDays, booksDays });
+    this.stream = createStream(this, {
+      bucket: this.storage.data,
+      compression,
+      transformCode: code("transform", []),
+      transformEnvironment: props.transformEnvironment ?? {},
+      transformSecrets: props.transformSecret === true ? [`${secretPrefix}transform`] : [],
+    });
+    this.undelivered = createRules(this, { metrics, streamArn: this.stream.arn });
+    const database =
+      sinks.includes("timestream") && timestream.create
+        ? createTimestreamDatabase(this, timestream.database)
+        : undefined;
+
+    const groups =
+      topology === "single" ? [{ name: "all", sinks }] : sinks.map((name) => ({ name, sinks: [name] }));
+    this.deliveries = groups.map((group) =>
+      createDelivery(this, {
+        ...group,
+        topic: objects,
+        storage: this.storage,
+        workerCode: code("worker", adaptersOf(group.sinks)),
+        replayerCode: code("replayer", adaptersOf(group.sinks)),
+        concurrency,
+        secretPrefix,
+        timestreamDatabase: timestream.database,
+      }),
+    );
+    if (database !== undefined) for (const { worker } of this.deliveries) worker.node.addDependency(database);
+
+    const { deliveries, stream, undelivered } = this;
+    this.alarms = createAlarms(this, {
+      deliveries,
+      stream,
+      undelivered,
+      ...(props.alarmEmail !== undefined && { email: props.alarmEmail }),
+    });
+    if (props.slack !== undefined) createChat(this, { topic: this.alarms, channel: props.slack });
+    this.dashboard = createDashboard(this, { deliveries, stream });
+  }
+}
+
+function check(sinks: readonly string[], concurrency: number): void {
+  if (sinks.length === 0) throw new Error("the pipeline has no sink: name one or more");
+  const doubled = sinks.find((name, index) => sinks.indexOf(name) !== index);
+  if (doubled !== undefined) throw new Error(`the sink ${doubled} is named twice`);
+  adaptersOf(sinks);
+  if (!Number.isInteger(concurrency) || concurrency < leastConcurrency || concurrency > mostConcurrency) {
+    throw new Error(
+      `concurrency is ${concurrency}; it must be a whole number from ${leastConcurrency} to ${mostConcurrency}`,
+    );
+  }
+}
+
+/** Where S3 says that there is a new object: every queue hears of it. */
+function createObjectTopic(scope: Construct): sns.Topic {
+  const topic = new sns.Topic(scope, "Objects", { displayName: "New objects of the stream", enforceSSL: true });
+  topic.addToResourcePolicy(
+    new iam.PolicyStatement({
+      principals: [new iam.ServicePrincipal("s3.amazonaws.com")],
+      actions: ["sns:Publish"],
+      resources: [topic.topicArn],
+      // The bucket's own name is not known before the topic lets it in, so any bucket of the account may publish.
+      conditions: { StringEquals: { "aws:SourceAccount": Stack.of(scope).account } },
+    }),
+  );
+  return topic;
+}

@@ -1,0 +1,72 @@
+// What a deployment can choose on the command line: `-c name=value`.
+import type { Node } from "constructs";
+import * as z from "zod";
+import type { EventFanoutProps } from "./pipeline.ts";
+
+export type Settings = Omit<EventFanoutProps, "metrics" | "code"> & { readonly stack: string };
+
+const days = z.coerce.number({ error: "must be a number of days" }).int("must be a whole number of days");
+const list = z.string().transform((text) =>
+  text
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== ""),
+);
+
+/** Every setting is text, as the command line gives it. */
+const schema = z
+  .object({
+    stack: z
+      .string()
+      .regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "must begin with a letter, and consist of letters, digits and -")
+      .default("firehose-fanout"),
+    sinks: list.default(["segment", "mixpanel", "hubspot-events"]),
+    topology: z.enum(["per-sink", "single"], { error: "must be per-sink or single" }).exactOptional(),
+    compression: z.enum(["GZIP", "ZIP"], { error: "must be GZIP or ZIP" }).exactOptional(),
+    secretPrefix: z.string().exactOptional(),
+    timestreamDatabase: z
+      .string()
+      .regex(/^[\w.-]{3,256}$/, "must be 3 to 256 of a-z, A-Z, 0-9, _, . and -")
+      .default("product"),
+    createTimestreamDatabase: z.enum(["true", "false"], { error: "must be true or false" }).default("true"),
+    concurrency: z.coerce.number({ error: "must be a number" }).exactOptional(),
+    dataDays: days.exactOptional(),
+    booksDays: days.exactOptional(),
+    alarmEmail: z.email({ error: "must be an e-mail address" }).exactOptional(),
+    slackWorkspace: z.string().exactOptional(),
+    slackChannel: z.string().exactOptional(),
+  })
+  .refine(
+    ({ slackWorkspace, slackChannel }) => (slackWorkspace === undefined) === (slackChannel === undefined),
+    { path: ["slackChannel"], error: "and slackWorkspace need each other" },
+  );
+
+/**
+ * Reads the settings of a CDK app.
+ *
+ * @throws one sentence for each setting that is wrong.
+ */
+export function readSettings(node: Node): Settings {
+  const given = Object.fromEntries(
+    Object.keys(schema.shape).flatMap((name) => {
+      const value: unknown = node.tryGetContext(name);
+      return value === undefined ? [] : [[name, String(value)]];
+    }),
+  );
+  const result = schema.safeParse(given);
+  if (!result.success) {
+    throw new Error(
+      result.error.issues.map(({ path, message }) => `-c ${path.join(".")} ${message}`).join("\n"),
+    );
+  }
+  const { timestreamDatabase, createTimestreamDatabase, slackWorkspace, slackChannel, ...settings } =
+    result.data;
+  return {
+    ...settings,
+    timestream: { database: timestreamDatabase, create: createTimestreamDatabase === "true" },
+    ...(slackWorkspace !== undefined &&
+      slackChannel !== undefined && {
+        slack: { workspaceId: slackWorkspace, channelId: slackChannel },
+      }),
+  };
+}

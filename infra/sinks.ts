@@ -1,0 +1,39 @@
+// Which sinks can be deployed, and what each one needs beside its code.
+
+export interface DeployableSink {
+  /** The folder in adapters/. */
+  readonly adapter: string;
+  /**
+   * Whether its variables come from a secret, which is named after the adapter; see docs/deploy.md. Without one it is
+   * a service of AWS's, which the function's role opens.
+   */
+  readonly secret: boolean;
+}
+
+/** By name, as `SINKS` knows it. A sink of your own is one more line. */
+export const deployableSinks: Readonly<Record<string, DeployableSink>> = {
+  timestream: { adapter: "timestream", secret: false },
+  segment: { adapter: "segment", secret: true },
+  "segment-groups": { adapter: "segment", secret: true },
+  mixpanel: { adapter: "mixpanel", secret: true },
+  "hubspot-events": { adapter: "hubspot", secret: true },
+  "hubspot-companies": { adapter: "hubspot", secret: true },
+};
+
+/** @throws one sentence when there is no such sink to deploy. */
+export function deployableSink(name: string): DeployableSink {
+  const sink = Object.hasOwn(deployableSinks, name) ? deployableSinks[name] : undefined;
+  if (sink !== undefined) return sink;
+  const known = Object.keys(deployableSinks).join(", ");
+  throw new Error(`the sink ${name} cannot be deployed; known are ${known}`);
+}
+
+/** What a bundle of these sinks must hold, each adapter once. */
+export function adaptersOf(sinks: readonly string[]): readonly string[] {
+  return [...new Set(sinks.map((name) => deployableSink(name).adapter))];
+}
+
+/** The adapters that have a secret. */
+export function secretsOf(sinks: readonly string[]): readonly string[] {
+  return adaptersOf(sinks.filter((name) => deployableSink(name).secret));
+}

@@ -1,0 +1,97 @@
+// Two buckets: what the stream delivers, and what the workers keep about it; and a third for who asked them what.
+import { Duration, RemovalPolicy } from "aws-cdk-lib";
+import * as s3 from "aws-cdk-lib/aws-s3";
+import type * as sns from "aws-cdk-lib/aws-sns";
+import { Construct } from "constructs";
+
+/** How the keys begin of what the stream delivers, and of what its transform refused. */
+export const dataPrefix = "Data/";
+export const errorPrefix = "Error/";
+
+/** Where the workers write in the bucket of their books. */
+export const receiptsPrefix = "receipts";
+export const deadLettersPrefix = "dead-letters";
+
+export interface StorageProps {
+  /** Told of every new object below {@link dataPrefix}. It must let S3 publish. */
+  readonly notify: sns.Topic;
+  readonly dataDays: number;
+  readonly booksDays: number;
+}
+
+export interface Storage {
+  readonly data: s3.Bucket;
+  readonly books: s3.Bucket;
+}
+
+/** Longer than anybody takes to ask who read what; the logs grow with every request. */
+const accessLogDays = 90;
+
+/** The parts of an upload that never ended are invisible and cost as much as objects. */
+const abandonedUploadDays = 7;
+
+/**
+ * A notification can wait for 14 days in its queue's dead-letter queue, and a deferral for as long as its sink is
+ * down: the object must still be there when somebody comes back to either.
+ */
+export const leastDataDays = 30;
+
+/** All stay when the stack goes: they are the events, and the proof of what became of them. */
+export function createStorage(parent: Construct, props: StorageProps): Storage {
+  const { notify, dataDays, booksDays } = props;
+  if (!(dataDays >= leastDataDays)) {
+    throw new Error(`dataDays is ${dataDays}; objects must live for ${leastDataDays} days or more, or deferrals outlive them`);
+  }
+  if (!(booksDays > dataDays)) {
+    throw new Error(
+      `booksDays is ${booksDays}; the books must live longer than the objects (${dataDays} days), or a late notification delivers an object twice`,
+    );
+  }
+  const scope = new Construct(parent, "Storage");
+  const common = {
+    blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
+    objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+    encryption: s3.BucketEncryption.S3_MANAGED,
+    enforceSSL: true,
+    minimumTLSVersion: 1.2,
+    removalPolicy: RemovalPolicy.RETAIN,
+  };
+  const expireAfter = (days: number): s3.LifecycleRule => ({
+    expiration: Duration.days(days),
+    abortIncompleteMultipartUploadAfter: Duration.days(abandonedUploadDays),
+  });
+  const accessLog = new s3.Bucket(scope, "AccessLog", {
+    ...common,
+    lifecycleRules: [expireAfter(accessLogDays)],
+  });
+  // CDK is compiled without exactOptionalPropertyTypes: its Bucket differs from its IBucket in nothing else.
+  const serverAccessLogsBucket = accessLog as s3.IBucket;
+  const data = new s3.Bucket(scope, "Data", {
+    ...common,
+    lifecycleRules: [expireAfter(dataDays)],
+    serverAccessLogsBucket,
+    serverAccessLogsPrefix: "data/",
+  });
+  const books = new s3.Bucket(scope, "Books", {
+    ...common,
+    lifecycleRules: [expireAfter(booksDays)],
+    serverAccessLogsBucket,
+    serverAccessLogsPrefix: "books/",
+  });
+
+  // The L2's own way to notify is a function of CDK's with rights on every bucket; CloudFormation can do it alone.
+  const { defaultChild: resource } = data.node;
+  if (!(resource instanceof s3.CfnBucket)) throw new Error("a bucket of CDK's has another form than it had");
+  resource.notificationConfiguration = {
+    topicConfigurations: [
+      {
+        event: "s3:ObjectCreated:*",
+        topic: notify.topicArn,
+        filter: { s3Key: { rules: [{ name: "prefix", value: dataPrefix }] } },
+      },
+    ],
+  };
+  // S3 tries the topic when it is told of it, so the topic's policy comes first.
+  data.node.addDependency(notify);
+  return { data, books };
+}

@@ -1,0 +1,134 @@
+// Firehose: what the rules put in is transformed, batched, compressed and written to the bucket.
+import { RemovalPolicy, Stack } from "aws-cdk-lib";
+import * as firehose from "aws-cdk-lib/aws-kinesisfirehose";
+import type * as lambda from "aws-cdk-lib/aws-lambda";
+import * as logs from "aws-cdk-lib/aws-logs";
+import type * as s3 from "aws-cdk-lib/aws-s3";
+import { Construct } from "constructs";
+import { createFunction } from "./function.ts";
+import { createRole } from "./role.ts";
+import { dataPrefix, errorPrefix } from "./storage.ts";
+
+/** What Firehose makes of a batch. The worker reads both, and finds out which one it is by itself. */
+export type Compression = "GZIP" | "ZIP";
+
+export interface StreamProps {
+  readonly bucket: s3.Bucket;
+  readonly compression: Compression;
+  readonly transformCode: lambda.Code;
+  readonly transformEnvironment: Readonly<Record<string, string>>;
+  readonly transformSecrets: readonly string[];
+}
+
+export interface Stream {
+  readonly name: string;
+  readonly arn: string;
+  readonly transform: lambda.Function;
+}
+
+/** A batch ends with whichever comes first: what lies between an event and its object is a minute at most. */
+const bufferSeconds = 60;
+const bufferMb = 5;
+
+/**
+ * What the transform gets at once: a request and an answer have 6 MB each, of which base64 takes a third, and what
+ * it adds to each record must fit as well.
+ * https://docs.aws.amazon.com/firehose/latest/dev/data-transformation.html
+ */
+const transformMb = 1;
+
+/** Five minutes is the most that Firehose waits; a batch of 1 MB takes a fraction of a second. */
+const transformSeconds = 60;
+const transformMemoryMb = 512;
+
+/** Firehose asks a function that failed again so often, then writes the batch below the error prefix. */
+const transformRetries = 3;
+
+/** Keys sort by time, and their parts are Hive's, which every query engine knows. UTC. */
+const byHour =
+  "year=!{timestamp:yyyy}/month=!{timestamp:MM}/day=!{timestamp:dd}/hour=!{timestamp:HH}/";
+
+export function createStream(parent: Construct, props: StreamProps): Stream {
+  const { bucket, compression, transformCode, transformEnvironment, transformSecrets } = props;
+  const scope = new Construct(parent, "Stream");
+  const transform = createFunction(scope, "Transform", {
+    description: "checks and enriches the stream's records",
+    code: transformCode,
+    environment: transformEnvironment,
+    secrets: transformSecrets,
+    memoryMb: transformMemoryMb,
+    timeoutSeconds: transformSeconds,
+    permissions: [],
+  });
+  const logGroup = new logs.LogGroup(scope, "DeliveryLogs", {
+    retention: logs.RetentionDays.ONE_MONTH,
+    removalPolicy: RemovalPolicy.DESTROY,
+  });
+  const logStream = new logs.LogStream(scope, "DeliveryLog", {
+    logGroup,
+    removalPolicy: RemovalPolicy.DESTROY,
+  });
+  // https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#using-iam-s3
+  const role = createRole(scope, "Role", {
+    service: "firehose.amazonaws.com",
+    description: "Lets the stream call its transform and write to its bucket",
+    onlyFromAccount: true,
+    permissions: [
+      {
+        actions: ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
+        resources: [bucket.bucketArn],
+      },
+      {
+        actions: ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"],
+        resources: [bucket.arnForObjects(`${dataPrefix}*`), bucket.arnForObjects(`${errorPrefix}*`)],
+        wildcard: "The stream names its objects itself, below the two prefixes that it is given.",
+      },
+      {
+        actions: ["lambda:InvokeFunction", "lambda:GetFunctionConfiguration"],
+        resources: [transform.functionArn],
+      },
+      {
+        actions: ["logs:PutLogEvents"],
+        resources: [
+          Stack.of(scope).formatArn({
+            service: "logs",
+            resource: `log-group:${logGroup.logGroupName}:log-stream:${logStream.logStreamName}`,
+          }),
+        ],
+      },
+    ],
+  });
+  const stream = new firehose.CfnDeliveryStream(scope, "Firehose", {
+    deliveryStreamType: "DirectPut",
+    deliveryStreamEncryptionConfigurationInput: { keyType: "AWS_OWNED_CMK" },
+    extendedS3DestinationConfiguration: {
+      bucketArn: bucket.bucketArn,
+      roleArn: role.roleArn,
+      prefix: `${dataPrefix}${byHour}`,
+      errorOutputPrefix: `${errorPrefix}!{firehose:error-output-type}/${byHour}`,
+      bufferingHints: { intervalInSeconds: bufferSeconds, sizeInMBs: bufferMb },
+      compressionFormat: compression,
+      cloudWatchLoggingOptions: {
+        enabled: true,
+        logGroupName: logGroup.logGroupName,
+        logStreamName: logStream.logStreamName,
+      },
+      processingConfiguration: {
+        enabled: true,
+        processors: [
+          {
+            type: "Lambda",
+            parameters: Object.entries({
+              LambdaArn: transform.functionArn,
+              RoleArn: role.roleArn,
+              NumberOfRetries: String(transformRetries),
+              BufferSizeInMBs: String(transformMb),
+              BufferIntervalInSeconds: String(bufferSeconds),
+            }).map(([parameterName, parameterValue]) => ({ parameterName, parameterValue })),
+          },
+        ],
+      },
+    },
+  });
+  return { name: stream.ref, arn: stream.attrArn, transform };
+}
