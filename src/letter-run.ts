@@ -414,8 +414,10 @@ async function commitSinks({ core, work, order, sinks }: Run): Promise<void> {
 }
 
 /** What a replay does not change. */
-function asItWas({ counts, letters, pending, readTo, tries, adopted, replays }: Receipt): Commit {
-  return { counts, letters, pending, readTo, tries, adopted, replays };
+function asItWas(receipt: Receipt): Commit {
+  const { counts, letters, pending, readTo, tries, pendingSince, adopted, replays } = receipt;
+  const since = pendingSince === undefined ? {} : { pendingSince };
+  return { counts, letters, pending, readTo, tries, ...since, adopted, replays };
 }
 
 function newest({ newestTime: before }: Receipt, now: number | undefined): Pick<Receipt, "newestTime"> {

@@ -206,9 +206,15 @@ async function commit(core: Core, work: ObjectRun, finished: Finished): Promise<
       const isPending = content.pending.length > 0;
       const tries = isPending ? (receipt?.tries ?? 0) + 1 : 0;
       const backoff = Math.min(longestDeferralMs, firstDeferralMs * 2 ** Math.max(0, tries - 1));
-      const why = { reason, nextAttemptAt: Math.max(now + backoff, run?.lane.notBefore ?? 0) };
+      const sinkNotBefore = run?.lane.notBefore ?? 0;
+      const why = {
+        reason,
+        nextAttemptAt: Math.max(now + backoff, sinkNotBefore),
+        ...(sinkNotBefore > now ? { sinkNotBefore } : {}),
+      };
+      const waiting = isPending ? { tries, pendingSince: receipt?.pendingSince ?? now } : { tries };
       const { adopted = [], replays = [] } = receipt ?? {};
-      const said = { ...content, letters: files, tries, adopted, replays };
+      const said = { ...content, letters: files, ...waiting, adopted, replays };
       await work.books.commit(held.claim, held.book, said, isPending ? why : undefined);
       work.held.delete(lane);
       if (report !== undefined) reports.set(lane, report);

@@ -43,13 +43,10 @@ export interface ObjectBooks {
    * Writes the deferral, then the receipt; or the receipt, and then removes the deferral that nothing is left of.
    * `why`: the reason of what is pending; without one, a deferral that stands stays as it is.
    */
-  commit(
-    claim: Claim,
-    book: LaneBook,
-    receipt: Commit,
-    why?: { reason: string; nextAttemptAt: number },
-  ): Promise<void>;
+  commit(claim: Claim, book: LaneBook, receipt: Commit, why?: WhyPending): Promise<void>;
 }
+
+export type WhyPending = Pick<Deferral, "reason" | "nextAttemptAt" | "sinkNotBefore">;
 
 /** What a run says of its lane; the rest of the receipt is the books' own. */
 export type Commit = Omit<Receipt, "object" | "lane" | "generation" | "continues" | "writtenAt" | "deferral">;
@@ -139,7 +136,7 @@ export function openBooks(
       // One key a lane: what an attempt left that never wrote its receipt is overwritten or removed by the next one.
       const deferral = `${deferralsPrefix}sink=${lane}/${objectHash}.json`;
       if (why !== undefined) {
-        const { pending, counts, tries } = content;
+        const { pending, counts, tries, pendingSince: since = now } = content;
         const body: Deferral = {
           object,
           sink: lane,
@@ -148,6 +145,7 @@ export function openBooks(
           ...why,
           generation,
           tries,
+          since,
         };
         await store.put(deferral, encodeDeferral(body));
       }

@@ -40,6 +40,8 @@ const receiptSchema = z.object({
   deferral: z.string().optional(),
   /** How many runs in a row have left something pending. */
   tries: count,
+  /** When the first of those runs ended, in milliseconds since the epoch; absent when nothing is pending. */
+  pendingSince: z.int().optional(),
   /** Records that were no valid events when the object was read, and were delivered from their dead letters since. */
   adopted: z.array(range),
   /** What operators did with the lane's dead letters, in order. */
@@ -76,6 +78,10 @@ const deferralSchema = z.object({
   generation: z.int().positive(),
   /** How many runs in a row have left something pending. */
   tries: z.int().positive(),
+  /** When the first of those runs ended, in milliseconds since the epoch. */
+  since: z.int(),
+  /** The sink itself, whatever the object, is not to be tried before: it asked for it, or keeps failing. */
+  sinkNotBefore: z.int().optional(),
 });
 /** What is pending of one object for one sink. No payload: the object in the bucket is the payload. */
 export type Deferral = z.infer<typeof deferralSchema>;

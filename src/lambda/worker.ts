@@ -1,14 +1,15 @@
 // The worker as a Lambda function: S3 notifications in, directly or by queue; what failed goes back to its queue.
-import { Logger as PowertoolsLogger } from "@aws-lambda-powertools/logger";
-import { Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
-import type { MetricUnit as Unit } from "@aws-lambda-powertools/metrics/types";
+import type { Logger as PowertoolsLogger } from "@aws-lambda-powertools/logger";
+import { type Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
 import { ObjectBusy } from "../books/claim.ts";
-import type { ObjectReport, SinkReport } from "../books/report.ts";
+import type { ObjectReport } from "../books/report.ts";
 import { type Clock, systemClock } from "../delivery/clock.ts";
 import { type ObjectRef, parseNotification } from "../intake/notification.ts";
 import type { Logger } from "../log.ts";
 import { StoreError } from "../store/object-store.ts";
 import type { Worker } from "../worker.ts";
+import { adapt, defaultLogger } from "./logging.ts";
+import { defaultMetrics, measure } from "./metrics.ts";
 
 /** The part of a worker that a notification needs. */
 type Processor = Pick<Worker, "process">;
@@ -96,7 +97,7 @@ export async function createHandler(
 ): Promise<(event: unknown, context: LambdaContext) => Promise<BatchResponse>> {
   const { clock = systemClock, metrics = defaultMetrics(), own = [] } = options;
   const { errorPrefixes = defaultErrorPrefixes } = options;
-  const logger = options.logger ?? new PowertoolsLogger({ serviceName: "firehose-fanout" });
+  const logger = options.logger ?? defaultLogger();
   const log = adapt(logger);
   const worker = await options.createWorker(log);
 
@@ -250,57 +251,4 @@ function tell(log: Logger, report: ObjectReport): void {
       retries,
     });
   }
-}
-
-/** One dimension, so that an alarm need not know how a deployment is called. */
-function defaultMetrics(): Metrics {
-  const metrics = new Metrics({ namespace: "FirehoseFanout" });
-  metrics.clearDefaultDimensions();
-  return metrics;
-}
-
-/** CloudWatch's embedded metric format: the intake's counts without a dimension, then every sink's with its name. */
-function measure(metrics: Metrics, report: ObjectReport, now: number): void {
-  // The format wants at least one set of dimensions, of which an empty one is lawful.
-  // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
-  metrics.addDimensions({});
-  metrics.addMetric("Records", MetricUnit.Count, report.records);
-  metrics.addMetric("Invalid", MetricUnit.Count, report.invalid);
-  metrics.publishStoredMetrics();
-  for (const [name, sink] of Object.entries(report.sinks)) {
-    metrics.addDimension("Sink", name);
-    for (const [metric, unit, value] of sinkMetrics(sink, now)) metrics.addMetric(metric, unit, value);
-    metrics.publishStoredMetrics();
-  }
-}
-
-function sinkMetrics(sink: SinkReport, now: number): readonly (readonly [string, Unit, number])[] {
-  return [
-    ["Delivered", MetricUnit.Count, sink.delivered],
-    ["Filtered", MetricUnit.Count, sink.filtered],
-    ["DeadLettered", MetricUnit.Count, sink.deadLettered],
-    ["Pending", MetricUnit.Count, sink.pending],
-    ["Requests", MetricUnit.Count, sink.requests],
-    ["Retries", MetricUnit.Count, sink.retries],
-    // Without a request or a delivery there is no latency and no freshness, rather than a perfect one.
-    ...(sink.requests === 0
-      ? []
-      : [
-          ["Latency", MetricUnit.Milliseconds, sink.requestMs / sink.requests] as const,
-          ["LatencyMax", MetricUnit.Milliseconds, sink.slowestMs] as const,
-        ]),
-    ...(sink.newestTime === undefined
-      ? []
-      : // A clock that runs ahead somewhere must not make up for what is late.
-        [["Freshness", MetricUnit.Milliseconds, Math.max(0, now - sink.newestTime)] as const]),
-  ];
-}
-
-function adapt(logger: PowertoolsLogger): Logger {
-  return {
-    debug: (message, fields = {}) => logger.debug(message, { ...fields }),
-    info: (message, fields = {}) => logger.info(message, { ...fields }),
-    warn: (message, fields = {}) => logger.warn(message, { ...fields }),
-    error: (message, fields = {}) => logger.error(message, { ...fields }),
-  };
 }

@@ -1,0 +1,160 @@
+// What waits in the books: the deferrals of all objects and sinks, and what became of those that were due.
+import { type Clock, systemClock } from "../delivery/clock.ts";
+import type { Logger } from "../log.ts";
+import { type ObjectStore, StoreError } from "../store/object-store.ts";
+import type { Worker } from "../worker.ts";
+import { deferralsPrefix } from "./books.ts";
+import { ObjectBusy } from "./claim.ts";
+import { type Deferral, readDeferral } from "./receipt.ts";
+import { addReport, emptyRun, type RunReport } from "./report.ts";
+
+export interface WaitingDeferral extends Deferral {
+  /** In the receipts' store. */
+  readonly storeKey: string;
+}
+
+/** Receipts and objects under way at once: enough to hide the round trips, few enough to bound memory. */
+const readsAtOnce = 16;
+const objectsAtOnce = 4;
+
+/**
+ * All deferrals, or one sink's, in the order of their keys. One that is settled while this reads is left out.
+ *
+ * @throws {StoreError} when the store cannot be read, or what stands there is no deferral.
+ */
+export async function* readDeferrals(store: ObjectStore, sink?: string): AsyncGenerator<WaitingDeferral> {
+  let reading: Promise<WaitingDeferral | undefined>[] = [];
+  const prefix = sink === undefined ? deferralsPrefix : `${deferralsPrefix}sink=${sink}/`;
+  for await (const { key } of store.list(prefix)) {
+    reading.push(readOne(store, key));
+    if (reading.length < readsAtOnce) continue;
+    yield* present(await Promise.all(reading));
+    reading = [];
+  }
+  yield* present(await Promise.all(reading));
+}
+
+async function readOne(store: ObjectStore, storeKey: string): Promise<WaitingDeferral | undefined> {
+  try {
+    return { ...(await readDeferral(store, storeKey)), storeKey };
+  } catch (error) {
+    if (error instanceof StoreError && error.code === "NOT_FOUND") return undefined;
+    throw error;
+  }
+}
+
+function* present<T>(values: readonly (T | undefined)[]): Generator<T> {
+  for (const value of values) if (value !== undefined) yield value;
+}
+
+export interface DrainOptions {
+  /** When it ends, in milliseconds since the epoch: nothing is begun after it, and what is under way is cut. */
+  readonly deadline: number;
+  readonly signal?: AbortSignal;
+  readonly clock?: Clock;
+  readonly log: Logger;
+  /** Told of every object that was drained, as far as it went. */
+  readonly onObject?: (report: RunReport) => void;
+}
+
+export interface DrainReport extends RunReport {
+  /** Deferrals of which nothing is left. */
+  readonly settled: number;
+  /** Deferrals that were not tried, because their sink took nothing of one before, or the time was over. */
+  readonly left: number;
+  /** Objects that another worker has. */
+  readonly busy: number;
+  /** Objects that could not be processed; the log says why. */
+  readonly failed: number;
+}
+
+/**
+ * Delivers what is deferred, an object once for all its sinks, those that wait longest first. A sink that takes
+ * nothing of an object is not asked again: what keeps it from one, keeps it from the others.
+ */
+export async function drainDeferrals(
+  worker: Pick<Worker, "process">,
+  receipts: ObjectStore,
+  deferrals: Iterable<WaitingDeferral>,
+  options: DrainOptions,
+): Promise<DrainReport> {
+  const { deadline, signal, clock = systemClock, log, onObject } = options;
+  const queue = objectsOf(deferrals).values();
+  const shut = new Set<string>();
+  let run: RunReport = emptyRun;
+  const counts = { settled: 0, left: 0, busy: 0, failed: 0 };
+
+  const drain = async (waiting: readonly WaitingDeferral[]): Promise<void> => {
+    const [first] = waiting;
+    if (first === undefined) return;
+    const { object } = first;
+    const sinks = waiting.map(({ sink }) => sink);
+    const {
+      sinks: reports,
+      unread,
+      ...report
+    } = await worker.process(
+      { bucket: object.bucket, key: object.key, version: object.version },
+      { deadline, sinks, ...(signal === undefined ? {} : { signal }) },
+    );
+    const own = Object.fromEntries(Object.entries(reports).filter(([sink]) => sinks.includes(sink)));
+    const told = { ...report, sinks: own, unread };
+    run = addReport(run, told);
+    onObject?.(addReport(emptyRun, told));
+    for (const { sink, storeKey } of waiting) {
+      const { pending = 0, delivered = 0 } = own[sink] ?? {};
+      if (pending > 0 || unread) {
+        if (delivered === 0) shut.add(sink);
+        continue;
+      }
+      counts.settled++;
+      // The books remove it with its receipt, unless they could not then, or the lane was settled long ago.
+      await receipts.delete(storeKey);
+    }
+  };
+
+  const take = async (): Promise<void> => {
+    for (const waiting of queue) {
+      const isOver = signal?.aborted === true || clock.now() >= deadline;
+      const open = isOver ? [] : waiting.filter(({ sink }) => !shut.has(sink));
+      counts.left += waiting.length - open.length;
+      try {
+        await drain(open);
+      } catch (error) {
+        const object = waiting[0]?.object;
+        const name = object === undefined ? undefined : `${object.bucket}/${object.key}`;
+        if (error instanceof ObjectBusy) {
+          counts.busy++;
+          log.info("an object is another worker's now", { object: name, reason: error.message });
+        } else {
+          counts.failed++;
+          // Others' code may quote what it worked on, so only our own messages are told.
+          const isOwn =
+            error instanceof StoreError ||
+            (error instanceof Error && "code" in error && error.code === "BOOKS_DO_NOT_CLOSE");
+          const reason = isOwn
+            ? error.message
+            : error instanceof Error
+              ? `an unexpected ${error.name}`
+              : "an unexpected error";
+          log.error("what is pending of an object could not be delivered", { object: name, reason });
+        }
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: objectsAtOnce }, take));
+  return { ...run, ...counts };
+}
+
+/** By object version, in the order in which their first deferrals were due. */
+function objectsOf(deferrals: Iterable<WaitingDeferral>): Map<string, WaitingDeferral[]> {
+  const objects = new Map<string, WaitingDeferral[]>();
+  for (const each of [...deferrals].sort((a, b) => a.nextAttemptAt - b.nextAttemptAt)) {
+    const { bucket, key, version } = each.object;
+    const name = JSON.stringify([bucket, key, version]);
+    const waiting = objects.get(name);
+    if (waiting === undefined) objects.set(name, [each]);
+    else waiting.push(each);
+  }
+  return objects;
+}

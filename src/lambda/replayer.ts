@@ -1,0 +1,155 @@
+// The replayer as a Lambda function on a schedule: drains the deferrals that are due, and measures what waits.
+import type { Logger as PowertoolsLogger } from "@aws-lambda-powertools/logger";
+import { type Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
+import { type DrainReport, drainDeferrals, readDeferrals, type WaitingDeferral } from "../books/deferrals.ts";
+import { createLetterCounter } from "../dead-letter/waiting.ts";
+import { type Clock, systemClock } from "../delivery/clock.ts";
+import type { Logger } from "../log.ts";
+import { type ObjectStore, StoreError } from "../store/object-store.ts";
+import type { Worker } from "../worker.ts";
+import { adapt, defaultLogger } from "./logging.ts";
+import { defaultMetrics, measure } from "./metrics.ts";
+
+export interface ReplayerOptions {
+  /** Its `source` must take what the books call a bucket: `openStore` does. Made once a cold start. */
+  readonly createWorker: (log: Logger) => Processor | Promise<Processor>;
+  /** The names of the worker's sinks: only theirs is drained, and each of them is measured though nothing waits. */
+  readonly sinks: readonly string[];
+  readonly receipts: ObjectStore;
+  readonly deadLetters: ObjectStore;
+  /**
+   * A deferral that is older waits for a person, in milliseconds. Default 7 days. The bucket must keep its objects
+   * for longer.
+   */
+  readonly giveUpAfterMs?: number;
+  /** Default: Powertools' logger, set up by its own variables (`POWERTOOLS_LOG_LEVEL`, …). */
+  readonly logger?: PowertoolsLogger;
+  /** Default: the namespace `FirehoseFanout` and no dimension but `Sink`. */
+  readonly metrics?: Metrics;
+  readonly clock?: Clock;
+}
+
+type Processor = Pick<Worker, "process">;
+
+export interface ReplayerContext {
+  readonly awsRequestId: string;
+  getRemainingTimeInMillis(): number;
+}
+
+/** What one run did and left, for whoever invokes the function by hand. */
+export interface ReplayerReport {
+  /** Deferrals of this function's sinks, when it began. */
+  readonly waiting: number;
+  /** Of those: not due yet. */
+  readonly notDue: number;
+  /** Their sink as a whole is not to be tried yet: it asked for it, or keeps failing. */
+  readonly resting: number;
+  /** Older than `giveUpAfterMs`: `fanout dlq replay` or `drop` is for them. */
+  readonly givenUp: number;
+  readonly settled: number;
+  readonly left: number;
+  readonly busy: number;
+  readonly failed: number;
+  /** Records that were delivered, over all sinks. */
+  readonly delivered: number;
+}
+
+const defaultGiveUpAfterMs = 7 * 24 * 60 * 60_000;
+
+/** As for the worker: kept back from the function's time for books, and to count what waits. */
+const longestMarginMs = 30_000;
+const marginShare = 1 / 4;
+
+/**
+ * The handler, for any event. Two at once do no harm: an object is claimed by one of them. It rejects when the books
+ * cannot be read; the next run tries again.
+ */
+export async function createReplayer(
+  options: ReplayerOptions,
+): Promise<(event: unknown, context: ReplayerContext) => Promise<ReplayerReport>> {
+  const { receipts, deadLetters, sinks, clock = systemClock, metrics = defaultMetrics() } = options;
+  const { giveUpAfterMs = defaultGiveUpAfterMs, logger = defaultLogger() } = options;
+  const log = adapt(logger);
+  const worker = await options.createWorker(log);
+  const letters = createLetterCounter(deadLetters, receipts);
+
+  const deferrals = async (): Promise<WaitingDeferral[]> => {
+    const all: WaitingDeferral[] = [];
+    for (const sink of sinks) for await (const each of readDeferrals(receipts, sink)) all.push(each);
+    return all;
+  };
+
+  const gauge = async (): Promise<void> => {
+    const now = clock.now();
+    const pending = await deferrals();
+    const counted = await letters.count();
+    const gauges = new Map([...sinks, ...counted.keys()].map((sink) => [sink, { ...nothing, oldest: now }]));
+    for (const [sink, { count, oldest }] of counted) {
+      const of = gauges.get(sink);
+      if (of === undefined) continue;
+      of.letters = count;
+      of.oldest = Math.min(of.oldest, oldest);
+    }
+    for (const { sink, since } of pending) {
+      const of = gauges.get(sink);
+      if (of === undefined) continue;
+      of.deferrals++;
+      if (now - since >= giveUpAfterMs) of.givenUp++;
+      of.oldest = Math.min(of.oldest, since);
+    }
+    for (const [sink, of] of gauges) {
+      metrics.addDimension("Sink", sink);
+      metrics.addMetric("WaitingDeadLetters", MetricUnit.Count, of.letters);
+      metrics.addMetric("WaitingDeferrals", MetricUnit.Count, of.deferrals);
+      metrics.addMetric("DeferralsGivenUp", MetricUnit.Count, of.givenUp);
+      metrics.addMetric("OldestAge", MetricUnit.Seconds, Math.max(0, now - of.oldest) / 1000);
+      metrics.publishStoredMetrics();
+    }
+  };
+
+  return async (_event, context) => {
+    logger.appendKeys({ requestId: context.awsRequestId });
+    const remaining = context.getRemainingTimeInMillis();
+    const deadline = clock.now() + remaining - Math.min(longestMarginMs, remaining * marginShare);
+    const waiting = await deferrals();
+    const { due, ...why } = sortOut(waiting, clock.now(), giveUpAfterMs);
+    const drained = await drainDeferrals(worker, receipts, due, { deadline, clock, log });
+    if (drained.objects > 0) measure(metrics, drained, clock.now());
+    const report = { waiting: waiting.length, ...why, ...summary(drained) };
+    log.info("deferrals drained", report);
+    try {
+      await gauge();
+    } catch (error) {
+      // A gauge that is missing is seen by its alarm; what was delivered is delivered.
+      if (!(error instanceof StoreError)) throw error;
+      log.error("what waits could not be counted", { code: error.code, reason: error.message });
+    }
+    return report;
+  };
+}
+
+const nothing = { letters: 0, deferrals: 0, givenUp: 0 };
+
+/** Which of them are to be tried now. */
+function sortOut(waiting: readonly WaitingDeferral[], now: number, giveUpAfterMs: number) {
+  const restUntil = new Map<string, number>();
+  for (const { sink, sinkNotBefore = 0 } of waiting) {
+    restUntil.set(sink, Math.max(restUntil.get(sink) ?? 0, sinkNotBefore));
+  }
+  const due: WaitingDeferral[] = [];
+  let notDue = 0;
+  let resting = 0;
+  let givenUp = 0;
+  for (const each of waiting) {
+    if (now - each.since >= giveUpAfterMs) givenUp++;
+    else if (each.nextAttemptAt > now) notDue++;
+    else if ((restUntil.get(each.sink) ?? 0) > now) resting++;
+    else due.push(each);
+  }
+  return { due, notDue, resting, givenUp };
+}
+
+function summary({ settled, left, busy, failed, sinks }: DrainReport) {
+  const delivered = Object.values(sinks).reduce((sum, sink) => sum + sink.delivered, 0);
+  return { settled, left, busy, failed, delivered };
+}
