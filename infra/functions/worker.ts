@@ -9,11 +9,12 @@ import {
   s3Store,
 } from "../../src/index.ts";
 import { createHandler } from "../../src/lambda/worker.ts";
+import { readEnvironment } from "./secrets.ts";
 
 /** One store a bucket: its client's connections outlive an object. */
 const buckets = new Map<string, ObjectStore>();
 
-const config = await resolveConfig(makeConfig, { env: process.env });
+const config = await resolveConfig(makeConfig, { env: await readEnvironment(process.env) });
 // A function's disk is gone with it: books that are to be durable cannot be there.
 const problems = Object.entries({ RECEIPTS: config.receipts, DEAD_LETTERS: config.deadLetters })
   .filter(([, address]) => !address.startsWith("s3://"))
