@@ -12,7 +12,7 @@ export interface WaitingLetters {
 }
 
 export interface LetterCounter {
-  /** By sink, and `_intake`; without those of which none waits. @throws {StoreError} */
+  /** By lane; without those of which none waits. @throws {StoreError} */
   count(): Promise<ReadonlyMap<string, WaitingLetters>>;
 }
 
@@ -20,11 +20,22 @@ export interface LetterCounter {
 const readsAtOnce = 8;
 
 /**
- * Counts what receipts name. A file never changes and leaves the store when it is replaced, so each is read once: the
+ * Counts what receipts name, in these lanes: sinks, and `_intake`. No other lane's letters are read, since a function
+ * of one sink may not. A file never changes and leaves the store when it is replaced, so each is read once: the
  * counter is made to be kept.
  */
-export function createLetterCounter(deadLetters: ObjectStore, receipts: ObjectStore): LetterCounter {
+export function createLetterCounter(
+  deadLetters: ObjectStore,
+  receipts: ObjectStore,
+  lanes: readonly string[],
+): LetterCounter {
   let known = new Map<string, WaitingLetters>();
+
+  async function* list(): AsyncGenerator<{ key: string; lane: string }> {
+    for (const lane of lanes) {
+      for await (const { key } of deadLetters.list(`sink=${lane}/`)) yield { key, lane };
+    }
+  }
 
   const look = async (key: string, sink: string): Promise<WaitingLetters | undefined> => {
     let count = 0;
@@ -47,17 +58,15 @@ export function createLetterCounter(deadLetters: ObjectStore, receipts: ObjectSt
     async count() {
       const found = new Map<string, WaitingLetters>();
       const sums = new Map<string, WaitingLetters>();
-      const keys = deadLetters.list("sink=")[Symbol.asyncIterator]();
+      const files = list();
       const take = async () => {
-        for (let next = await keys.next(); next.done !== true; next = await keys.next()) {
-          const { key } = next.value;
-          const sink = /^sink=([^/]+)\//.exec(key)?.[1];
-          if (sink === undefined) continue;
-          const waiting = known.get(key) ?? (await look(key, sink).catch(ifGone));
+        for (let next = await files.next(); next.done !== true; next = await files.next()) {
+          const { key, lane } = next.value;
+          const waiting = known.get(key) ?? (await look(key, lane).catch(ifGone));
           if (waiting === undefined) continue;
           found.set(key, waiting);
-          const sum = sums.get(sink);
-          sums.set(sink, {
+          const sum = sums.get(lane);
+          sums.set(lane, {
             count: (sum?.count ?? 0) + waiting.count,
             oldest: Math.min(sum?.oldest ?? Number.POSITIVE_INFINITY, waiting.oldest),
           });

@@ -2,13 +2,14 @@
 import type { Logger as PowertoolsLogger } from "@aws-lambda-powertools/logger";
 import { type Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
 import { type DrainReport, drainDeferrals, readDeferrals, type WaitingDeferral } from "../books/deferrals.ts";
+import { intakeLane } from "../dead-letter/dead-letter.ts";
 import { createLetterCounter } from "../dead-letter/waiting.ts";
 import { type Clock, systemClock } from "../delivery/clock.ts";
 import type { Logger } from "../log.ts";
 import { type ObjectStore, StoreError } from "../store/object-store.ts";
 import type { Worker } from "../worker.ts";
 import { adapt, defaultLogger } from "./logging.ts";
-import { defaultMetrics, measure } from "./metrics.ts";
+import { defaultMetrics, measureSinks } from "./metrics.ts";
 
 export interface ReplayerOptions {
   /** Its `source` must take what the books call a bucket: `openStore` does. Made once a cold start. */
@@ -71,7 +72,7 @@ export async function createReplayer(
   const { giveUpAfterMs = defaultGiveUpAfterMs, logger = defaultLogger() } = options;
   const log = adapt(logger);
   const worker = await options.createWorker(log);
-  const letters = createLetterCounter(deadLetters, receipts);
+  const letters = createLetterCounter(deadLetters, receipts, [...sinks, intakeLane]);
 
   const deferrals = async (): Promise<WaitingDeferral[]> => {
     const all: WaitingDeferral[] = [];
@@ -83,7 +84,7 @@ export async function createReplayer(
     const now = clock.now();
     const pending = await deferrals();
     const counted = await letters.count();
-    const gauges = new Map([...sinks, ...counted.keys()].map((sink) => [sink, { ...nothing, oldest: now }]));
+    const gauges = new Map([...sinks, intakeLane].map((sink) => [sink, { ...nothing, oldest: now }]));
     for (const [sink, { count, oldest }] of counted) {
       const of = gauges.get(sink);
       if (of === undefined) continue;
@@ -114,7 +115,7 @@ export async function createReplayer(
     const waiting = await deferrals();
     const { due, ...why } = sortOut(waiting, clock.now(), giveUpAfterMs);
     const drained = await drainDeferrals(worker, receipts, due, { deadline, clock, log });
-    if (drained.objects > 0) measure(metrics, drained, clock.now());
+    measureSinks(metrics, drained.sinks, clock.now());
     const report = { waiting: waiting.length, ...why, ...summary(drained) };
     log.info("deferrals drained", report);
     try {
