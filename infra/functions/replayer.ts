@@ -1,0 +1,29 @@
+// The replayer's Lambda entry: the configuration that ships, put together with the handler.
+import { createWorker, type ObjectStore, openStore } from "../../src/index.ts";
+import { createReplayer } from "../../src/lambda/replayer.ts";
+import { loadConfig } from "./config.ts";
+
+/** One store a bucket: its client's connections outlive an object. Books call a bucket by its location. */
+const sources = new Map<string, ObjectStore>();
+
+const config = await loadConfig();
+const receipts = openStore(config.receipts);
+const deadLetters = openStore(config.deadLetters);
+
+export const handler = await createReplayer({
+  sinks: config.sinks.map(({ name }) => name),
+  receipts,
+  deadLetters,
+  createWorker: (log) =>
+    createWorker({
+      ...config,
+      source(location) {
+        const store = sources.get(location) ?? openStore(location);
+        sources.set(location, store);
+        return store;
+      },
+      receipts,
+      deadLetters,
+      log,
+    }),
+});
