@@ -3,8 +3,6 @@ import { Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
 import type { MetricUnit as Unit } from "@aws-lambda-powertools/metrics/types";
 import type { ObjectReport, SinkReport } from "../books/report.ts";
 
-type Measured = Pick<ObjectReport, "records" | "invalid" | "sinks">;
-
 /** One dimension, so that an alarm need not know how a deployment is called. */
 export function defaultMetrics(): Metrics {
   const metrics = new Metrics({ namespace: "FirehoseFanout" });
@@ -13,14 +11,19 @@ export function defaultMetrics(): Metrics {
 }
 
 /** CloudWatch's embedded metric format: the intake's counts without a dimension, then every sink's with its name. */
-export function measure(metrics: Metrics, report: Measured, now: number): void {
+export function measure(metrics: Metrics, report: ObjectReport, now: number): void {
   // The format wants at least one set of dimensions, of which an empty one is lawful.
   // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
   metrics.addDimensions({});
   metrics.addMetric("Records", MetricUnit.Count, report.records);
   metrics.addMetric("Invalid", MetricUnit.Count, report.invalid);
   metrics.publishStoredMetrics();
-  for (const [name, sink] of Object.entries(report.sinks)) {
+  measureSinks(metrics, report.sinks, now);
+}
+
+/** What a run did for every sink. */
+export function measureSinks(metrics: Metrics, sinks: ObjectReport["sinks"], now: number): void {
+  for (const [name, sink] of Object.entries(sinks)) {
     metrics.addDimension("Sink", name);
     for (const [metric, unit, value] of sinkMetrics(sink, now)) metrics.addMetric(metric, unit, value);
     metrics.publishStoredMetrics();

@@ -1,0 +1,319 @@
+// The replayer: what it takes up, what it leaves, and what it measures.
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type Outcome, sinkUnavailable, type Worker } from "../../src/index.ts";
+import { createReplayer, type ReplayerOptions } from "../../src/lambda/replayer.ts";
+import { StoreError } from "../../src/store/object-store.ts";
+import { createWorld, delivered, type ScriptedSink, scriptedSink, type World } from "../support/world.ts";
+
+const minute = 60_000;
+const hour = 60 * minute;
+const day = 24 * hour;
+
+const context = (remaining = 15 * minute) => ({
+  awsRequestId: "request-1",
+  getRemainingTimeInMillis: () => remaining,
+});
+
+let written: string;
+beforeEach(() => {
+  written = "";
+  for (const stream of [process.stdout, process.stderr]) {
+    vi.spyOn(stream, "write").mockImplementation((chunk) => {
+      written += typeof chunk === "string" ? chunk : Buffer.from(chunk).toString("utf8");
+      return true;
+    });
+  }
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** The gauges of the last run, by sink. */
+function gauges(): Record<string, Record<string, unknown>> {
+  const lines: Record<string, unknown>[] = written
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line));
+  return Object.fromEntries(
+    lines
+      .filter((line) => "WaitingDeadLetters" in line)
+      .map(({ _aws, Sink, ...values }) => [String(Sink), values]),
+  );
+}
+
+async function replayerIn(
+  world: World,
+  sinks: readonly ScriptedSink[],
+  options: Partial<ReplayerOptions> = {},
+) {
+  const replayer = await createReplayer({
+    sinks: sinks.map(({ name }) => name),
+    receipts: world.receipts,
+    deadLetters: world.deadLetters,
+    clock: world.clock,
+    createWorker: (log) => world.worker(sinks, { log }),
+    ...options,
+  });
+  return (remaining?: number) => {
+    written = "";
+    return world.clock.run(replayer({}, context(remaining)));
+  };
+}
+
+const down =
+  (message = "the token is revoked", retryAfterMs?: number) =>
+  () =>
+    Promise.reject(sinkUnavailable(message, retryAfterMs));
+
+/** Objects of ten events each, of which the sinks that are down have taken none. */
+async function deferred(sinks: readonly ScriptedSink[], ...keys: readonly string[]): Promise<World> {
+  const world = createWorld();
+  const worker = world.worker(sinks);
+  for (const key of keys) {
+    world.putEvents(key, 10, (index) => ({
+      metadata: { tenant_id: "t", event_id: `${key}${index}` },
+    }));
+    await world.clock.run(worker.process({ bucket: "source", key }));
+  }
+  for (const sink of sinks) sink.requests.length = 0;
+  return world;
+}
+
+describe("deferrals that are due", () => {
+  test("are drained for the sinks that were missing them alone, each record once, and removed", async () => {
+    const [well, ill] = [scriptedSink("well"), scriptedSink("ill")];
+    ill.reply = down();
+    const world = await deferred([well, ill], "a", "b");
+    expect(world.deferrals()).toHaveLength(2);
+    ill.reply = () => delivered;
+    const replay = await replayerIn(world, [well, ill]);
+    expect(await replay()).toMatchObject({ waiting: 2, notDue: 2, settled: 0 });
+    await world.clock.advance(2 * minute);
+    expect(await replay()).toMatchObject({ waiting: 2, settled: 2, left: 0, delivered: 20 });
+    expect(world.deferrals()).toEqual([]);
+    expect([...ill.stored.values()]).toEqual(Array.from({ length: 20 }, () => 1));
+    expect(well.requests).toEqual([]);
+  });
+
+  test("wait longer after every run that leaves something, up to an hour", async () => {
+    const ill = scriptedSink("ill");
+    ill.reply = down();
+    const world = await deferred([ill], "a");
+    const replay = await replayerIn(world, [ill]);
+    const tried: number[] = [];
+    const began = world.clock.now();
+    for (let minutes = 0; minutes < 5 * 60; minutes++) {
+      await world.clock.advance(minute);
+      const before = ill.requests.length;
+      await replay();
+      if (ill.requests.length > before) tried.push(Math.round((world.clock.now() - began) / minute));
+    }
+    const waits = tried.map((at, index) => at - (tried[index - 1] ?? 0));
+    expect(waits.slice(0, 6)).toEqual([1, 2, 4, 8, 16, 32]);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(61);
+  });
+
+  test("of a sink that asked to be left alone until tomorrow wait, whatever else of it is due", async () => {
+    const ill = scriptedSink("ill");
+    ill.reply = down("the daily quota is spent", 10 * hour);
+    const world = await deferred([ill], "a");
+    // What was deferred before the sink said so knows nothing of it.
+    const other = scriptedSink("ill");
+    other.reply = down();
+    world.putEvents("b", 10);
+    await world.clock.run(world.worker([other]).process({ bucket: "source", key: "b" }));
+    ill.requests.length = 0;
+    const replay = await replayerIn(world, [ill]);
+    await world.clock.advance(5 * hour);
+    expect(await replay()).toMatchObject({ waiting: 2, notDue: 1, resting: 1 });
+    expect(ill.requests).toEqual([]);
+    ill.reply = () => delivered;
+    await world.clock.advance(6 * hour);
+    expect(await replay()).toMatchObject({ settled: 2 });
+  });
+
+  test("of a sink that takes nothing cost it one request a run, not one a deferral", async () => {
+    const ill = scriptedSink("ill");
+    ill.reply = down();
+    const keys = Array.from({ length: 20 }, (_, index) => `k${index}`);
+    const world = await deferred([ill], ...keys);
+    const replay = await replayerIn(world, [ill]);
+    await world.clock.advance(day);
+    const report = await replay();
+    expect(report.waiting).toBe(20);
+    expect(report.left).toBeGreaterThan(10);
+    expect(ill.requests.length).toBeLessThanOrEqual(4);
+  });
+
+  test("are not begun when the time is over, and wait as they are", async () => {
+    const ill = scriptedSink("ill");
+    ill.reply = down();
+    const world = await deferred([ill], ...Array.from({ length: 12 }, (_, index) => `k${index}`));
+    await world.clock.advance(day);
+    ill.reply = async (_, { clock }) => {
+      await clock.sleep(5_000);
+      return delivered;
+    };
+    const replay = await replayerIn(world, [ill]);
+    const report = await replay(12_000);
+    expect(report.left).toBeGreaterThan(0);
+    expect(report.settled + report.left + report.failed).toBeLessThanOrEqual(12);
+    await world.clock.advance(day);
+    expect(await replay()).toMatchObject({ left: 0, failed: 0 });
+    expect(world.deferrals()).toEqual([]);
+    expect(new Set(ill.stored.keys()).size).toBe(120);
+  });
+
+  test("taken up by two replayers at once are delivered by one of them", async () => {
+    const ill = scriptedSink("ill");
+    ill.reply = down();
+    const world = await deferred([ill], "a", "b");
+    await world.clock.advance(day);
+    ill.reply = async (_, { clock }) => {
+      await clock.sleep(1_000);
+      return delivered;
+    };
+    const two = await Promise.all(
+      ["one", "two"].map((id) =>
+        createReplayer({
+          sinks: ["ill"],
+          receipts: world.receipts,
+          deadLetters: world.deadLetters,
+          clock: world.clock,
+          createWorker: (log) => world.worker([ill], { log, owner: { id } }),
+        }),
+      ),
+    );
+    const reports = await world.clock.run(Promise.all(two.map((replay) => replay({}, context()))));
+    expect(reports.reduce((sum, { busy }) => sum + busy, 0)).toBe(2);
+    expect([...ill.stored.values()].every((times) => times === 1)).toBe(true);
+    expect(ill.stored.size).toBe(20);
+    expect(world.deferrals()).toEqual([]);
+  });
+
+  test("of an object that is gone are told loudly, hold up no other, and wait for a person in the end", async () => {
+    const ill = scriptedSink("ill");
+    ill.reply = down();
+    const world = await deferred([ill], "a", "b");
+    ill.reply = () => delivered;
+    world.source.objects.delete("a");
+    const replay = await replayerIn(world, [ill]);
+    await world.clock.advance(day);
+    expect(await replay()).toMatchObject({ settled: 1, failed: 1 });
+    expect(written).toMatch(/memory:\/\/source\/a, version \w+, does not exist or was deleted/);
+    await world.clock.advance(7 * day);
+    expect(await replay()).toMatchObject({ waiting: 1, givenUp: 1, failed: 0 });
+    expect(gauges()["ill"]).toMatchObject({ WaitingDeferrals: 1, DeferralsGivenUp: 1 });
+  });
+
+  test("that a settled lane has left behind are removed", async () => {
+    const ill = scriptedSink("ill");
+    ill.reply = down();
+    const world = await deferred([ill], "a");
+    ill.reply = () => delivered;
+    world.receipts.before = (operation, key) => {
+      if (operation === "delete" && key.startsWith("deferrals/")) throw new StoreError("TRANSIENT", "503");
+    };
+    await world.clock.run(world.worker([ill]).process({ bucket: "source", key: "a" }));
+    world.receipts.before = () => {};
+    expect(world.deferrals()).toHaveLength(1);
+    const replay = await replayerIn(world, [ill]);
+    await world.clock.advance(day);
+    ill.requests.length = 0;
+    expect(await replay()).toMatchObject({ settled: 1, delivered: 0 });
+    expect(world.deferrals()).toEqual([]);
+    expect(ill.requests).toEqual([]);
+  });
+});
+
+describe("the gauges", () => {
+  test("tell what waits and since when, and fall to nothing when it is handled, so that an alarm clears", async () => {
+    const [well, ill] = [scriptedSink("well"), scriptedSink("ill")];
+    ill.reply = ({ items }, _, request) => {
+      if (request === 1) {
+        return items.map((): Outcome => ({ status: "rejected", reason: "no", code: "NO" }));
+      }
+      throw sinkUnavailable("the token is revoked");
+    };
+    const world = await deferred([well, ill], "a", "b");
+    const replay = await replayerIn(world, [well, ill]);
+    await world.clock.advance(30_000);
+    await replay();
+    const none = { WaitingDeadLetters: 0, WaitingDeferrals: 0, DeferralsGivenUp: 0, OldestAge: 0 };
+    expect(gauges()).toEqual({
+      _intake: none,
+      well: none,
+      ill: {
+        WaitingDeadLetters: 10,
+        WaitingDeferrals: 1,
+        DeferralsGivenUp: 0,
+        OldestAge: expect.closeTo(30, 0),
+      },
+    });
+    ill.reply = () => delivered;
+    const receipt = (await world.latestReceipts())["ill"];
+    const letters = [...world.deadLetters.objects.keys()];
+    expect(receipt).toBeDefined();
+    const worker: Worker = world.worker([well, ill]);
+    for (const key of letters) {
+      const object = {
+        bucket: "memory://source",
+        key: "a",
+        version: (await world.source.look("a"))?.version ?? "",
+      };
+      await world.clock.run(
+        worker.replay({ object, lane: "ill", file: key }, { id: "r", select: () => true }),
+      );
+    }
+    await world.clock.advance(day);
+    await replay();
+    expect(gauges()).toEqual({ _intake: none, well: none, ill: none });
+  });
+
+  test("do not count what an attempt without a receipt has left", async () => {
+    const world = createWorld();
+    world.putEvents("a", 10);
+    const ill = scriptedSink("ill");
+    ill.reply = () => ({ status: "refused", reason: "no", code: "NO" });
+    world.receipts.before = (operation, key) => {
+      if (operation === "putIfAbsent" && key.endsWith(".receipt.json"))
+        throw new StoreError("FAILED", "gone");
+    };
+    await expect(
+      world.clock.run(world.worker([ill]).process({ bucket: "source", key: "a" })),
+    ).rejects.toThrow();
+    world.receipts.before = () => {};
+    expect(world.deadLetters.objects.size).toBe(1);
+    const replay = await replayerIn(world, [ill]);
+    await replay();
+    expect(gauges()["ill"]).toMatchObject({ WaitingDeadLetters: 0, OldestAge: 0 });
+  });
+
+  test("that cannot be counted are told, and what was drained counts all the same", async () => {
+    const ill = scriptedSink("ill");
+    ill.reply = down();
+    const world = await deferred([ill], "a");
+    ill.reply = () => delivered;
+    await world.clock.advance(day);
+    world.deadLetters.before = (operation) => {
+      if (operation === "list") throw new StoreError("DENIED", "403");
+    };
+    const replay = await replayerIn(world, [ill]);
+    expect(await replay()).toMatchObject({ settled: 1, delivered: 10 });
+    expect(written).toContain("what waits could not be counted");
+  });
+
+  test("of a file are read once, however often the function runs", async () => {
+    const world = createWorld();
+    world.putEvents("a", 10);
+    const ill = scriptedSink("ill");
+    ill.reply = () => ({ status: "refused", reason: "no", code: "NO" });
+    await world.clock.run(world.worker([ill]).process({ bucket: "source", key: "a" }));
+    const replay = await replayerIn(world, [ill]);
+    await replay();
+    const { reads } = world.deadLetters;
+    await replay();
+    expect(world.deadLetters.reads).toBe(reads);
+    expect(gauges()["ill"]).toMatchObject({ WaitingDeadLetters: 10 });
+  });
+});
