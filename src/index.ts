@@ -64,6 +64,9 @@ export { folderStore } from "./store/folder.ts";
 export * from "./store/object-store.ts";
 export { openStore } from "./store/open.ts";
 export { s3Store } from "./store/s3.ts";
+export { DirectoryDown, type Tenant, type TenantDirectory } from "./tenants/directory.ts";
+export { type HttpDirectoryOptions, httpDirectory } from "./tenants/http-directory.ts";
+export { parseTenants, staticDirectory } from "./tenants/static-directory.ts";
 export {
   createWorker,
   type LetterFile,

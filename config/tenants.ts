@@ -1,0 +1,64 @@
+// Who tells the transform a tenant's name and environment, as the environment says.
+import { readFile } from "node:fs/promises";
+import {
+  ConfigError,
+  httpDirectory,
+  parseTenants,
+  staticDirectory,
+  type TenantDirectory,
+} from "../src/index.ts";
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+export interface TenantConfig {
+  /** Undefined: nobody does. */
+  readonly directory: TenantDirectory | undefined;
+  readonly directoryDown: "pass" | "fail";
+}
+
+/**
+ * - `TENANT_DIRECTORY`: an address with `{tenant_id}` in it, or a JSON file; without it nothing is added.
+ * - `TENANT_DIRECTORY_TOKEN`: for the address, sent as a bearer token.
+ * - `TENANT_DIRECTORY_DOWN`: `pass` (the default) or `fail`.
+ *
+ * @throws {ConfigError} one sentence a problem; none quotes a value.
+ */
+export async function tenantConfig(given: Env): Promise<TenantConfig> {
+  const env: Env = Object.fromEntries(Object.entries(given).filter(([, value]) => value?.trim()));
+  const down = env["TENANT_DIRECTORY_DOWN"] ?? "pass";
+  const problems: string[] = [];
+  if (down !== "pass" && down !== "fail")
+    problems.push("TENANT_DIRECTORY_DOWN is not valid: it must be pass or fail");
+  const token = env["TENANT_DIRECTORY_TOKEN"];
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
+    problems.push("TENANT_DIRECTORY_TOKEN is not valid: it must be visible ASCII characters, no space");
+  }
+  let directory: TenantDirectory | undefined;
+  try {
+    directory = await open(env["TENANT_DIRECTORY"], token);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    problems.push(...error.problems);
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return { directory, directoryDown: down === "fail" ? "fail" : "pass" };
+}
+
+async function open(
+  place: string | undefined,
+  token: string | undefined,
+): Promise<TenantDirectory | undefined> {
+  if (place === undefined) return undefined;
+  if (/^https?:/.test(place)) {
+    try {
+      return httpDirectory({ url: place, ...(token !== undefined && { token }) });
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      throw new ConfigError([`TENANT_DIRECTORY is not valid: ${error.message}`]);
+    }
+  }
+  const text = await readFile(place, "utf8").catch(() => {
+    throw new ConfigError(["TENANT_DIRECTORY names a file that cannot be read"]);
+  });
+  return staticDirectory(parseTenants(text, "TENANT_DIRECTORY"));
+}
