@@ -3,7 +3,7 @@ import { hash, randomUUID } from "node:crypto";
 import type { Clock } from "../delivery/clock.ts";
 import type { Logger } from "../log.ts";
 import { type ObjectStore, StoreError } from "../store/object-store.ts";
-import { type Claim, claimMarginMs, createClaim, liveUntil, ObjectBusy, type Owner } from "./claim.ts";
+import { type Claim, claimMarginMs, createClaim, ObjectBusy, type Owner, stateOf } from "./claim.ts";
 import { type Deferral, encodeDeferral, encodeReceipt, type Receipt, readReceipt } from "./receipt.ts";
 
 export interface ObjectVersion {
@@ -70,10 +70,14 @@ export function openBooks(
 
   const claim: ObjectBooks["claim"] = async (lane, known = unclaimed, deadline) => {
     let { generation, receipt } = known;
-    const unfinished = generation > (receipt?.generation ?? 0);
+    let unfinished = generation > (receipt?.generation ?? 0);
     if (unfinished) {
-      const until = await liveUntil(store, keyOf(lane, generation, "claim"), owner);
-      if (until !== undefined) throw busy(object, lane, until);
+      const state = await stateOf(store, keyOf(lane, generation, "claim"), owner);
+      if (typeof state === "object") throw busy(object, lane, state.until);
+      if (state === "free") {
+        generation--;
+        unfinished = false;
+      }
     }
     const now = clock.now();
     const expiresInMs = Math.max(0, deadline - now) + claimMarginMs;
@@ -123,7 +127,9 @@ export function openBooks(
       return new Map(books);
     },
     claim,
-    async release({ lane, generation }) {
+    async release({ lane, generation, expiresAt }) {
+      // Somebody may have the next generation, so this one must stay taken.
+      if (clock.now() >= expiresAt) return;
       // The write of a receipt may have reached the store though its reply did not reach us.
       if ((await store.look(keyOf(lane, generation, "receipt"))) !== undefined) return;
       await store.delete(keyOf(lane, generation, "claim"));

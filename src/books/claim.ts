@@ -46,16 +46,21 @@ export function createClaim(store: ObjectStore, key: string, body: ClaimBody): P
 }
 
 /**
- * When a claim without a receipt stops being live, in milliseconds since the epoch by the store's clock; undefined
- * when it already has: it expired, its owner is gone, or it was taken back.
+ * What a claim without a receipt means now. `until`: live so long, in milliseconds since the epoch by the store's
+ * clock. `expired`: its time is over or its owner gone, so the next generation may be claimed. `free`: it was given
+ * back, so its own generation may be claimed again. That one and no other: whoever listed the books before it was
+ * made will claim it too, and two generations must never be live at once.
  */
-export async function liveUntil(store: ObjectStore, key: string, owner: Owner): Promise<number | undefined> {
+export type ClaimState = { readonly until: number } | "expired" | "free";
+
+export async function stateOf(store: ObjectStore, key: string, owner: Owner): Promise<ClaimState> {
   const info = await store.look(key);
-  if (info === undefined) return undefined;
+  if (info === undefined) return "free";
   const body = await readBody(store, key);
-  if (body === undefined || owner.isGone?.(body.owner)) return undefined;
-  const expiresAt = info.lastModified + body.expiresInMs;
-  return info.now < expiresAt ? expiresAt : undefined;
+  if (body === undefined) return "free";
+  if (owner.isGone?.(body.owner)) return "expired";
+  const until = info.lastModified + body.expiresInMs;
+  return info.now < until ? { until } : "expired";
 }
 
 async function readBody(store: ObjectStore, key: string): Promise<Omit<ClaimBody, "attempt"> | undefined> {
