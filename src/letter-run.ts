@@ -165,7 +165,8 @@ function openSink(run: Run, name: string): SinkRun {
         letters.add(letter);
       },
     },
-    origin: ({ index, start, end }) => ({ ...work.object, index, start, end }),
+    // What is replayed comes from a letter.
+    origin: ({ index, start, end, letter }) => ({ ...work.object, ...letter?.origin, index, start, end }),
     routed: createRouter(core.routes, name),
     signal,
     deadline: work.deadline,
@@ -249,7 +250,7 @@ async function tryAgain(run: Run, letter: DeadLetter): Promise<void> {
 
 type Judged = { readonly event: MetricEvent } | { readonly refusal: Pick<DeadLetter, "code" | "reason"> };
 
-/** As when the object was read, but by the rules of today; a time is judged from when it was judged first. */
+/** As when the object was read, but by the rules of today: a time is judged from when the object was written. */
 function judge({ core, work }: Run, letter: DeadLetter, bytes: Buffer): Judged {
   const splitter = new Splitter(core.limits.maxRecordBytes);
   const records = [...splitter.push(bytes), ...splitter.finish()];
@@ -259,8 +260,8 @@ function judge({ core, work }: Run, letter: DeadLetter, bytes: Buffer): Judged {
   // What used to be one record is several today, or none: nobody knows what it would have been.
   if (only === undefined || "code" in only || records.length > 1) return { refusal: letter };
   const derivedId = () => `${work.books.hash.slice(0, 24)}-${letter.origin.index}`;
-  const now = letter.history?.[0]?.firstAt ?? letter.firstAt;
-  return parseEvent(only.value, derivedId, { ...core.limits, now });
+  const now = letter.origin.writtenAt;
+  return parseEvent(only.value, derivedId, now === undefined ? undefined : { ...core.limits, now });
 }
 
 async function offer({ signal }: Run, lane: Lane, record: LaneRecord): Promise<boolean> {

@@ -10,7 +10,7 @@ import type { HttpClient } from "./delivery/http.ts";
 import { createLane, type SinkState } from "./delivery/lane.ts";
 import { createLaneRun, type LaneRun, pendingOf, runPasses, type Window } from "./delivery/passes.ts";
 import type { RetryPolicy } from "./delivery/retry.ts";
-import { type RefusedRecord, readEvents } from "./intake/events.ts";
+import { type RefusedRecord, readEvents, writtenAt } from "./intake/events.ts";
 import type { Logger } from "./log.ts";
 import { everything, type Ranges, union } from "./ranges.ts";
 import { createRouter, type Route } from "./routing/route.ts";
@@ -74,11 +74,13 @@ export async function runObject(core: Core, work: ObjectRun): Promise<ObjectRepo
   void clock.sleep(deadline - clock.now(), signal).then(finish);
   work.signal?.addEventListener("abort", finish, { once: true });
   if (work.signal?.aborted) finish();
+  const written = writtenAt(work.info.lastModified);
   const origin = ({ index, start, end, stored }: Span): Origin => ({
     ...object,
     index,
     start,
     end,
+    ...(written === undefined ? {} : { writtenAt: written }),
     ...(stored === undefined ? {} : { stored }),
   });
 

@@ -15,6 +15,11 @@ export interface Origin {
   /** Its bytes in the decompressed object: the first one, and the one after the last. */
   readonly start: number;
   readonly end: number;
+  /**
+   * When the object was written, in milliseconds since the epoch: what event times are judged from. Absent when its
+   * store does not know.
+   */
+  readonly writtenAt?: number;
   /** Of damage alone: the bytes of the stored object that could not be read. */
   readonly stored?: { readonly start: number; readonly end: number };
 }

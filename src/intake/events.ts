@@ -36,6 +36,11 @@ export interface EventsOptions extends InflationLimits, TimePolicy {
 /** S3 began to take objects on 2006-03-14. A store that says less does not know when the object was written. */
 const firstObjectMs = Date.UTC(2006, 2, 14);
 
+/** When the object was written, in milliseconds since the epoch, if its store knows. */
+export function writtenAt(lastModified: number): number | undefined {
+  return lastModified < firstObjectMs ? undefined : lastModified;
+}
+
 /**
  * Event times are judged by when the object was written, not by the clock: so every pass, every redelivery and every
  * replay comes to the same verdict, and an age limit does not refuse a bucket because it is read a year later.
@@ -48,7 +53,8 @@ export async function* readEvents(
   options: EventsOptions,
 ): AsyncGenerator<EventWindow> {
   const { idPrefix, from, maxRecordBytes, signal } = options;
-  const times = lastModified < firstObjectMs ? undefined : { ...options, now: lastModified };
+  const now = writtenAt(lastModified);
+  const times = now === undefined ? undefined : { ...options, now };
   const windows = decompress({ store, key, version, size, signal }, options);
   for await (const records of readRecords(windows, { maxRecordBytes })) {
     const events: LaneRecord[] = [];
