@@ -35,6 +35,7 @@ export type { RetryPolicy } from "./delivery/retry.ts";
 export * from "./delivery/sink.ts";
 export { allFinite, quoteName } from "./delivery/values.ts";
 export type { JsonObject, JsonValue, MetricEvent } from "./event.ts";
+export type { GivenUp, GiveUpOrder } from "./give-up.ts";
 export type { ObjectRef } from "./intake/notification.ts";
 export type { LetterOrder, LetterReport } from "./letter-run.ts";
 export type { Logger } from "./log.ts";

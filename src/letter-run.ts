@@ -1,6 +1,6 @@
 // One run at one dead-letter file: its selected letters are tried again or given up, proven, committed.
 import type { Commit, ObjectBooks, ObjectVersion } from "./books/books.ts";
-import type { Counts, Receipt } from "./books/receipt.ts";
+import { type Counts, type Receipt, withReplay } from "./books/receipt.ts";
 import {
   createDeadLetter,
   type DeadLetter,
@@ -8,11 +8,10 @@ import {
   intakeLane,
   recordBytes,
 } from "./dead-letter/dead-letter.ts";
+import { type JudgedLetter, judgeLetter } from "./dead-letter/judge.ts";
 import { createLetterWriter, type LetterWriter, readLetters } from "./dead-letter/store.ts";
 import { orAborted } from "./delivery/clock.ts";
 import { createLane, type Lane, type LaneRecord } from "./delivery/lane.ts";
-import { type MetricEvent, parseEvent } from "./event.ts";
-import { Splitter } from "./intake/splitter.ts";
 import { BooksDoNotClose, type Core, type HeldLane } from "./object-run.ts";
 import { contains, createIndexSet, type IndexSet, union } from "./ranges.ts";
 import { createRouter } from "./routing/route.ts";
@@ -248,20 +247,8 @@ async function tryAgain(run: Run, letter: DeadLetter): Promise<void> {
   }
 }
 
-type Judged = { readonly event: MetricEvent } | { readonly refusal: Pick<DeadLetter, "code" | "reason"> };
-
-/** As when the object was read, but by the rules of today: a time is judged from when the object was written. */
-function judge({ core, work }: Run, letter: DeadLetter, bytes: Buffer): Judged {
-  const splitter = new Splitter(core.limits.maxRecordBytes);
-  const records = [...splitter.push(bytes), ...splitter.finish()];
-  const broken = records.find((record) => "code" in record);
-  if (broken !== undefined && "code" in broken) return { refusal: broken };
-  const [only] = records;
-  // What used to be one record is several today, or none: nobody knows what it would have been.
-  if (only === undefined || "code" in only || records.length > 1) return { refusal: letter };
-  const derivedId = () => `${work.books.hash.slice(0, 24)}-${letter.origin.index}`;
-  const now = letter.origin.writtenAt;
-  return parseEvent(only.value, derivedId, now === undefined ? undefined : { ...core.limits, now });
+function judge({ core, work }: Run, letter: DeadLetter, bytes: Buffer): JudgedLetter {
+  return judgeLetter(letter, bytes, { ...core.limits, objectHash: work.books.hash });
 }
 
 async function offer({ signal }: Run, lane: Lane, record: LaneRecord): Promise<boolean> {
@@ -424,25 +411,6 @@ function asItWas(receipt: Receipt): Commit {
 function newest({ newestTime: before }: Receipt, now: number | undefined): Pick<Receipt, "newestTime"> {
   const newestTime = Math.max(before ?? Number.NEGATIVE_INFINITY, now ?? Number.NEGATIVE_INFINITY);
   return newestTime === Number.NEGATIVE_INFINITY ? {} : { newestTime };
-}
-
-type Replay = Receipt["replays"][number];
-
-/** One entry a command, however many files it has. */
-function withReplay({ replays }: Receipt, replay: Replay): Replay[] {
-  const last = replays.at(-1);
-  if (last?.id !== replay.id) return [...replays, replay];
-  return [
-    ...replays.slice(0, -1),
-    {
-      id: replay.id,
-      at: replay.at,
-      delivered: last.delivered + replay.delivered,
-      filtered: last.filtered + replay.filtered,
-      refused: last.refused + replay.refused,
-      dropped: last.dropped + replay.dropped,
-    },
-  ];
 }
 
 function sum(numbers: readonly number[]): number {

@@ -11,6 +11,7 @@ import { createSinkState, defaultLanePolicy, type LanePolicy } from "./delivery/
 import { defaultRetryPolicy, type RetryPolicy } from "./delivery/retry.ts";
 import type { Sink } from "./delivery/sink.ts";
 import type { TimePolicy } from "./event.ts";
+import { type GivenUp, type GiveUpOrder, giveUpPending } from "./give-up.ts";
 import { defaultInflationLimits, type InflationLimits } from "./intake/decompress.ts";
 import type { ObjectRef } from "./intake/notification.ts";
 import { type LetterOrder, type LetterReport, runLetters } from "./letter-run.ts";
@@ -86,6 +87,14 @@ export interface Worker {
    * @throws {StoreError} when the letters or the books cannot be read or written. Nothing is lost.
    */
   replay(file: LetterFile, order: LetterOrder, options?: ProcessOptions): Promise<LetterReport | undefined>;
+  /**
+   * Gives up what is pending of an object for one lane, such as an object that was deleted. The archive says what and
+   * why. Undefined: nothing is pending there any more.
+   *
+   * @throws {ObjectBusy} when another worker has the object's lane.
+   * @throws {StoreError} when the books or the archive cannot be read or written: it is pending as before.
+   */
+  giveUp(object: ObjectVersion, lane: string, order: GiveUpOrder): Promise<GivenUp | undefined>;
   /** Closes the sinks, and the HTTP client when it is the worker's own. Rejects as the first sink that fails to close. */
   close(): Promise<void>;
 }
@@ -206,6 +215,25 @@ export function createWorker(options: WorkerOptions): Worker {
       } finally {
         // What is still held has no receipt: give it back, so that the next worker need not wait.
         await Promise.allSettled([...held.values()].map(({ claim }) => books.release(claim)));
+      }
+    },
+    async giveUp(object, lane, order) {
+      const books = openBooks(options.receipts, object, owner, clock, log);
+      const known = (await books.read()).get(lane);
+      if (known?.receipt === undefined || !isOpen(known)) return undefined;
+      const held = await books.claim(lane, known, clock.now());
+      try {
+        const given = await giveUpPending(
+          { books, deadLetters: options.deadLetters, clock },
+          object,
+          held,
+          order,
+        );
+        if (given === undefined) await books.release(held.claim);
+        return given;
+      } catch (error) {
+        await books.release(held.claim).catch(() => {});
+        throw error;
       }
     },
     async close() {

@@ -63,8 +63,8 @@ export function openBooks(
   clock: Clock,
   log: Logger,
 ): ObjectBooks {
-  const objectHash = hash("sha256", `${object.bucket}/${object.key}\n${object.version}`, "hex").slice(0, 32);
-  const prefix = `books/day=${dayOf(object.key)}/${objectHash}/`;
+  const objectHash = hashOf(object);
+  const prefix = bookPrefix(object);
   const keyOf = (lane: string, generation: number, what: "claim" | "receipt") =>
     `${prefix}${lane}/${String(generation).padStart(6, "0")}.${what}.json`;
 
@@ -181,6 +181,29 @@ export function openBooks(
       }
     },
   };
+}
+
+/** Names an object version in books, dead letters and derived ids: 32 hex digits. */
+export function hashOf({ bucket, key, version }: ObjectVersion): string {
+  return hash("sha256", `${bucket}/${key}\n${version}`, "hex").slice(0, 32);
+}
+
+/** Below it are the claims and receipts of an object version: `<lane>/<generation>.claim.json`, `….receipt.json`. */
+export function bookPrefix(object: ObjectVersion): string {
+  return `books/day=${dayOf(object.key)}/${hashOf(object)}/`;
+}
+
+/** The receipt that counts of one object version and lane. One listing, one read. */
+export async function currentReceipt(
+  store: ObjectStore,
+  object: ObjectVersion,
+  lane: string,
+): Promise<Receipt | undefined> {
+  let last: string | undefined;
+  for await (const { key } of store.list(`${bookPrefix(object)}${lane}/`)) {
+    if (key.endsWith(".receipt.json")) last = key;
+  }
+  return last === undefined ? undefined : await readReceipt(store, last);
 }
 
 /** The receipt that counts of every object version and lane, in the order of their keys. */

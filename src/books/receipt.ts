@@ -64,6 +64,25 @@ const receiptSchema = z.object({
 export type Receipt = z.infer<typeof receiptSchema>;
 export type Counts = Receipt["counts"];
 
+export type Replay = Receipt["replays"][number];
+
+/** The receipt's replays with this one: one entry a command, however many files it has. */
+export function withReplay({ replays }: Receipt, replay: Replay): Replay[] {
+  const last = replays.at(-1);
+  if (last?.id !== replay.id) return [...replays, replay];
+  return [
+    ...replays.slice(0, -1),
+    {
+      id: replay.id,
+      at: replay.at,
+      delivered: last.delivered + replay.delivered,
+      filtered: last.filtered + replay.filtered,
+      refused: last.refused + replay.refused,
+      dropped: last.dropped + replay.dropped,
+    },
+  ];
+}
+
 const deferralSchema = z.object({
   object: objectVersion,
   sink: z.string(),

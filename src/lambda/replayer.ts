@@ -72,11 +72,12 @@ export async function createReplayer(
   const { giveUpAfterMs = defaultGiveUpAfterMs, logger = defaultLogger() } = options;
   const log = adapt(logger);
   const worker = await options.createWorker(log);
-  const letters = createLetterCounter(deadLetters, receipts, [...sinks, intakeLane]);
+  const lanes = [...sinks, intakeLane];
+  const letters = createLetterCounter(deadLetters, receipts, lanes);
 
   const deferrals = async (): Promise<WaitingDeferral[]> => {
     const all: WaitingDeferral[] = [];
-    for (const sink of sinks) for await (const each of readDeferrals(receipts, sink)) all.push(each);
+    for (const sink of lanes) for await (const each of readDeferrals(receipts, sink)) all.push(each);
     return all;
   };
 
@@ -84,7 +85,7 @@ export async function createReplayer(
     const now = clock.now();
     const pending = await deferrals();
     const counted = await letters.count();
-    const gauges = new Map([...sinks, intakeLane].map((sink) => [sink, { ...nothing, oldest: now }]));
+    const gauges = new Map(lanes.map((sink) => [sink, { ...nothing, oldest: now }]));
     for (const [sink, { count, oldest }] of counted) {
       const of = gauges.get(sink);
       if (of === undefined) continue;

@@ -206,6 +206,32 @@ describe("deferrals that are due", () => {
     expect(gauges()["ill"]).toMatchObject({ WaitingDeferrals: 1, DeferralsGivenUp: 1 });
   });
 
+  test("of an object that was not read to its end are drained for its invalid records, too", async () => {
+    const world = createWorld();
+    world.putEvents("a", 200, (index) => (index % 10 === 9 ? { data: {} } : {}));
+    const slow = scriptedSink("slow");
+    slow.reply = async (_, { clock }) => {
+      await clock.sleep(1_000);
+      return delivered;
+    };
+    const worker = world.worker([slow], { limits: { maxItems: 20 } });
+    const deadline = world.clock.now() + 2_500;
+    await world.clock.run(worker.process({ bucket: "source", key: "a" }, { deadline }));
+    expect(
+      world
+        .deferrals()
+        .map((key) => key.split("/")[1])
+        .sort(),
+    ).toEqual(["sink=_intake", "sink=slow"]);
+    await world.clock.advance(day);
+    const replay = await replayerIn(world, [slow]);
+    expect(await replay()).toMatchObject({ waiting: 2, settled: 2 });
+    expect(world.deferrals()).toEqual([]);
+    const { _intake } = await world.latestReceipts();
+    expect(_intake?.counts).toMatchObject({ records: 200, valid: 180, deadLettered: 20 });
+    expect(slow.stored.size).toBe(180);
+  });
+
   test("that a settled lane has left behind are removed", async () => {
     const ill = scriptedSink("ill");
     ill.reply = down();

@@ -332,6 +332,56 @@ describe("the intake's letters", () => {
   });
 });
 
+describe("what is pending", () => {
+  async function pending() {
+    const world = createWorld();
+    world.putEvents("a", 10);
+    const sink = scriptedSink("a");
+    sink.reply = () => {
+      throw sinkUnavailable("the token is revoked");
+    };
+    const worker = world.worker([sink]);
+    const { object } = await process(world, worker);
+    sink.requests.length = 0;
+    return { world, sink, worker, object };
+  }
+  const order = { id: "d", reason: "the object is gone", by: "operator" };
+
+  test("and given up is in the archive, out of the books, and never sent", async () => {
+    const { world, sink, worker, object } = await pending();
+    const given = await world.clock.run(worker.giveUp(object, "a", order));
+    expect(given).toMatchObject({ dropped: 10, unread: false });
+    const archive = world.deadLetters.objects.get(given?.archive ?? "")?.bytes.toString();
+    expect(JSON.parse(archive ?? "")).toEqual({
+      object,
+      sink: "a",
+      ranges: [{ from: 0, to: 10 }],
+      count: 10,
+      dropped: { at: world.clock.now(), reason: order.reason, by: order.by },
+    });
+    expect(world.deferrals()).toEqual([]);
+    const { a } = await world.latestReceipts();
+    expect(a?.counts).toMatchObject({ valid: 10, delivered: 0, pending: 0, dropped: 10 });
+    sink.reply = () => delivered;
+    await process(world, worker);
+    expect(sink.requests).toEqual([]);
+    expect(await world.clock.run(worker.giveUp(object, "a", order))).toBeUndefined();
+  });
+
+  test("stays pending when the archive cannot be written, and nobody need wait for the claim", async () => {
+    const { world, sink, worker, object } = await pending();
+    world.deadLetters.before = () => {
+      throw new StoreError("FAILED", "no room");
+    };
+    await expect(world.clock.run(worker.giveUp(object, "a", order))).rejects.toThrow("no room");
+    world.deadLetters.before = () => {};
+    sink.reply = () => delivered;
+    await world.clock.advance(60_000);
+    await process(world, worker);
+    expect(sink.stored.size).toBe(10);
+  });
+});
+
 test("a letter's record may hold what other readers take for the end of a line", async () => {
   const world = createWorld();
   const text = "one\u2028two\u2029three\u0085four\r";
