@@ -104,45 +104,63 @@ const scanners = ["semgrep", "trivy", "gitleaks", "zap"];
 /** A number in [0, 1). */
 type Random = () => number;
 
-/** The six metrics of a product that finds and fixes security problems: their data beside `event_time`. */
-const metrics: Readonly<Record<string, (random: Random) => object>> = {
+/** What a metric of the catalog has beside what every event has. */
+interface Fields {
+  readonly metadata?: object;
+  readonly data: object;
+}
+
+/** The six metrics of config/metrics: a product that finds and fixes security problems. */
+const metrics: Readonly<Record<string, (random: Random) => Fields>> = {
   findings_upload_completed: (random) => ({
-    repository: pick(random, repositories),
-    scanner: pick(random, scanners),
-    new_findings_count: whole(random, 0, 40),
-    fixed_findings_count: whole(random, 0, 15),
-    duration_seconds: decimal(random, 1, 180),
-    is_baseline: chance(random, 0.1),
+    metadata: { repository: pick(random, repositories), scanner: pick(random, scanners) },
+    data: {
+      new_findings_count: whole(random, 0, 40),
+      fixed_findings_count: whole(random, 0, 15),
+      duration_seconds: decimal(random, 1, 180),
+      is_baseline: chance(random, 0.1),
+    },
   }),
   finding_fixed: (random) => ({
-    repository: pick(random, repositories),
-    severity: pick(random, ["low", "medium", "high", "critical"]),
-    days_open: whole(random, 0, 200),
-    auto_fixed: chance(random, 0.3),
+    metadata: {
+      repository: pick(random, repositories),
+      severity: pick(random, ["low", "medium", "high", "critical"]),
+    },
+    data: { days_open: whole(random, 0, 200), auto_fixed: chance(random, 0.3) },
   }),
   scan_completed: (random) => ({
-    repository: pick(random, repositories),
-    scanner: pick(random, scanners),
-    duration_seconds: decimal(random, 1, 900),
-    files_scanned: whole(random, 1, 50_000),
-    succeeded: chance(random, 0.95),
+    metadata: { repository: pick(random, repositories), scanner: pick(random, scanners) },
+    data: {
+      duration_seconds: decimal(random, 1, 900),
+      files_scanned: whole(random, 1, 50_000),
+      succeeded: chance(random, 0.95),
+    },
   }),
   user_invited: (random) => ({
-    role: pick(random, ["viewer", "developer", "admin"]),
-    via: pick(random, ["email", "sso", "link"]),
-    seats_left: whole(random, 0, 50),
+    metadata: {
+      role: pick(random, ["viewer", "developer", "admin"]),
+      via: pick(random, ["email", "sso", "link"]),
+    },
+    data: {
+      seats_left: whole(random, 0, 50),
+      ...(chance(random, 0.7) && { invitee_email: `invited-${whole(random, 1, 400)}@example.com` }),
+    },
   }),
   plan_changed: (random) => ({
-    old_plan: pick(random, ["free", "team"]),
-    new_plan: pick(random, ["business", "enterprise"]),
-    seats: whole(random, 1, 500),
-    monthly_price_usd: decimal(random, 50, 5_000),
+    metadata: {
+      old_plan: pick(random, ["free", "team"]),
+      new_plan: pick(random, ["business", "enterprise"]),
+    },
+    data: { seats: whole(random, 1, 500), monthly_price_usd: decimal(random, 50, 5_000) },
   }),
   integration_connected: (random) => ({
-    integration: pick(random, ["github", "gitlab", "slack", "jira", "aws"]),
-    is_first: chance(random, 0.4),
+    metadata: { integration: pick(random, ["github", "gitlab", "slack", "jira", "aws"]) },
+    data: { is_first: chance(random, 0.4) },
   }),
 };
+
+/** Those with a repository: a field that has no declared values, so it may be long. */
+const withRepository = ["findings_upload_completed", "finding_fixed", "scan_completed"];
 
 /** Generates the objects of one story. */
 export function generateObjects(options: GenerateOptions): Generated {
@@ -212,24 +230,28 @@ function plan(random: Random, count: number, records: number, ofEachKind: number
 
 /** One record as text. */
 function write(random: Random, kind: Kind, time: number, tenants: number, framing: Framing): string {
-  const [metric, data] = pick(random, Object.entries(metrics));
+  const [metric, fields] = pick(
+    random,
+    Object.entries(metrics).filter(([name]) => kind !== "long-value" || withRepository.includes(name)),
+  );
+  const { metadata: dimensions, data } = fields(random);
   const [tenantId, tenantName] = tenant(whole(random, 0, tenants - 1));
   const metadata = {
     tenant_id: kind === "odd-tenant" ? oddTenant : tenantId,
     tenant_name: kind === "odd-tenant" ? "Northwind EMEA" : tenantName,
     environment: pick(random, ["production", "production", "production", "staging"]),
-    source: pick(random, ["web-app", "scanner", "github-app", "api"]),
     // Some producers send no id: then the object and the place in it name the event.
     ...(chance(random, 0.95) && { event_id: uuid(random) }),
     ...(chance(random, 0.6) && { user_id: `user-${whole(random, 1, 40)}` }),
+    ...dimensions,
+    ...(kind === "long-value" && { repository: "long story ".repeat(longLength).slice(0, longLength) }),
   };
   const record = {
     metric_name: metric,
     metadata,
     data: {
       event_time: eventTime(random, time),
-      ...data(random),
-      ...(kind === "long-value" && { note: "long story ".repeat(longLength).slice(0, longLength) }),
+      ...data,
     },
   };
   switch (kind) {

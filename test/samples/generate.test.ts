@@ -1,7 +1,10 @@
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { fromBufferPromise } from "yauzl";
+import metrics from "../../config/metrics/index.ts";
 import { type GeneratedObject, generateObjects } from "../../samples/generate.ts";
+import { parseEvent } from "../../src/event.ts";
+import { createRecordCheck } from "../../src/index.ts";
 
 const now = Date.UTC(2026, 10, 21, 2, 0, 7);
 
@@ -77,10 +80,22 @@ describe.each([1, 2, 3, 4, 5])("seed %i", (seed) => {
     for (const { kind, text } of objects.flatMap(({ records }) => records)) {
       expect(isEvent(text), text).toBe(["good", "long-value", "odd-tenant"].includes(kind));
       if (kind === "cut") expect(() => JSON.parse(text)).toThrow();
-      if (kind === "long-value") expect(JSON.parse(text).data.note.length).toBeGreaterThan(256);
+      if (kind === "long-value") expect(JSON.parse(text).metadata.repository.length).toBeGreaterThan(256);
       if (kind === "odd-tenant")
         expect(JSON.parse(text).metadata.tenant_id).not.toMatch(/^[a-zA-Z0-9_.-]{3,256}$/);
     }
+  });
+
+  test("what is valid is what the catalog declares, of every metric that it has", () => {
+    const check = createRecordCheck(metrics);
+    const valid = objects.flatMap(({ records }) =>
+      records.filter(({ kind }) => ["good", "long-value", "odd-tenant"].includes(kind)),
+    );
+    for (const { text } of valid) {
+      const parsed = parseEvent(JSON.parse(text), () => "derived");
+      expect("event" in parsed && check(parsed.event), text).toBeUndefined();
+    }
+    expect(Object.keys(truth.byMetric).sort()).toEqual(metrics.map(({ name }) => name).sort());
   });
 
   test("every kind, six metrics and ten tenants besides the odd one are there", () => {
