@@ -197,7 +197,7 @@ async function commit(core: Core, work: ObjectRun, finished: Finished): Promise<
           ? intakeReceipt(held.book, finished)
           : sinkReceipt(held.book, run, letters?.count ?? 0, finished.readTo);
       const files = [...(held.book.receipt?.letters ?? []), ...(letters?.files ?? [])];
-      const isClosed = report === undefined ? isProven(finished.seen) : closes(report);
+      const isClosed = report === undefined ? isProven(finished.seen) : closes(report) && isFound(content);
       if (!isClosed) {
         throw new BooksDoNotClose(
           `${nameOf(work.object)}: the books of ${lane} do not close, so nothing of it is acknowledged: ${JSON.stringify(report ?? finished.seen)}`,
@@ -308,6 +308,14 @@ const endNotReached = "the deadline came before the object's end";
 /** Every record stands where its index says, once: what was taken up one by one is all that there is. */
 function isProven({ valid, invalid, all }: Finished["seen"]): boolean {
   return valid + invalid === all;
+}
+
+/**
+ * What is pending has a place where it is found again. Else records were events when they were counted and are none
+ * now, or the other way round: the rules for events have changed since.
+ */
+function isFound({ counts, pending }: Pick<Receipt, "counts" | "pending">): boolean {
+  return counts.pending >= 0 && (counts.pending === 0 || pending.length > 0);
 }
 
 /** How far the lane has read in all its runs: a later one may have come less far, or have had no need to. */
