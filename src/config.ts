@@ -3,6 +3,7 @@ import * as z from "zod";
 import type { BreakerPolicy } from "./delivery/breaker.ts";
 import type { RetryPolicy } from "./delivery/retry.ts";
 import type { Sink } from "./delivery/sink.ts";
+import { policySchemas, sentence, sinkSchema } from "./option-check.ts";
 import { concealing } from "./routing/conceal.ts";
 import type { Metric } from "./routing/metric.ts";
 import { catalogRoutes, type Route } from "./routing/route.ts";
@@ -57,48 +58,9 @@ export class ConfigError extends Error {
 const names = z.union([z.literal("*"), z.array(z.string().min(1))], {
   error: 'must be "*" or a list of names',
 });
-const called = z.custom((value) => typeof value === "function", "must be a function");
 const place = z
   .string({ error: "must be a folder or an s3:// URL" })
   .min(1, "must be a folder or an s3:// URL");
-
-/** NaN and the infinities are no numbers to zod. */
-function number(error: string) {
-  return z.number({ error });
-}
-const aWhole = "must be a whole number, 1 or more";
-const whole = z.int({ error: aWhole }).positive(aWhole);
-const aWholeOrNone = "must be a whole number, 0 or more";
-const wholeOrNone = z.int({ error: aWholeOrNone }).nonnegative(aWholeOrNone);
-const aRate = "must be a number above 0";
-const rate = number(aRate).positive(aRate);
-/** A timer of Node's holds no more: https://nodejs.org/api/timers.html#settimeoutcallback-delay-args. 24 days. */
-const longestMs = 2 ** 31 - 1;
-const aTime = `must be a number of milliseconds from 0 to ${longestMs}`;
-const milliseconds = number(aTime).nonnegative(aTime).max(longestMs, aTime);
-const aWait = `must be a number of milliseconds above 0, up to ${longestMs}`;
-const someMilliseconds = number(aWait).positive(aWait).max(longestMs, aWait);
-
-const sinkSchema = z.looseObject({
-  // It is part of the books' keys.
-  name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'must consist of a-z, 0-9 and "-"'),
-  limits: z
-    .looseObject({
-      itemsPerRequest: whole,
-      bytesPerRequest: whole,
-      bytesPerItem: whole,
-      envelopeBytes: wholeOrNone.optional(),
-      concurrency: whole,
-      requestsPerSecond: rate.optional(),
-      timeoutMs: someMilliseconds.optional(),
-    })
-    .refine(({ envelopeBytes = 0, bytesPerRequest }) => envelopeBytes < bytesPerRequest, {
-      path: ["envelopeBytes"],
-      error: "must be less than bytesPerRequest, or no item fits into a request",
-    }),
-  encode: called,
-  send: called,
-});
 
 const configSchema = z.strictObject({
   sinks: z.array(sinkSchema).min(1, "must name at least one sink"),
@@ -109,32 +71,7 @@ const configSchema = z.strictObject({
   routes: z
     .array(z.strictObject({ metrics: names, except: z.array(z.string().min(1)).optional(), sinks: names }))
     .optional(),
-  limits: z
-    .strictObject({
-      maxItems: whole,
-      maxBytes: whole,
-      maxRecordBytes: whole,
-      patienceMs: milliseconds,
-      maxInflatedBytes: whole,
-      maxRatio: rate,
-      maxAgeMs: milliseconds,
-      maxAheadMs: milliseconds,
-    })
-    .partial()
-    .optional(),
-  retry: z
-    .strictObject({
-      attempts: whole,
-      firstMs: milliseconds,
-      maxMs: milliseconds,
-      longestWaitMs: milliseconds,
-    })
-    .partial()
-    .optional(),
-  breaker: z
-    .strictObject({ failures: whole, overMs: milliseconds, openMs: milliseconds })
-    .partial()
-    .optional(),
+  ...policySchemas,
 });
 
 /**
@@ -190,10 +127,4 @@ function only(wanted: readonly string[], config: FanoutConfig): FanoutConfig {
   }
   const kept = new Set([...meant.values()].flat());
   return { ...config, sinks: config.sinks.filter(({ name }) => kept.has(name)) };
-}
-
-/** zod's own words say what was expected and what kind of thing was there, never its value. */
-function sentence({ path, message }: z.core.$ZodIssue): string {
-  const where = path.length === 0 ? "the configuration" : path.map(String).join(".");
-  return `${where}: ${message}`;
 }

@@ -17,6 +17,7 @@ import type { ObjectRef } from "./intake/notification.ts";
 import { type LetterOrder, type LetterReport, runLetters } from "./letter-run.ts";
 import { type Logger, silent } from "./log.ts";
 import { type HeldLane, runObject } from "./object-run.ts";
+import { optionProblems } from "./option-check.ts";
 import { everywhere, type Route } from "./routing/route.ts";
 import { type ObjectInfo, type ObjectStore, StoreError } from "./store/object-store.ts";
 
@@ -107,7 +108,10 @@ const defaultLimits: WorkerLimits = {
 };
 const defaultDeadlineMs = 10 * 60_000;
 
+/** @throws {TypeError} when an option is no number that a worker can work with; one sentence a problem. */
 export function createWorker(options: WorkerOptions): Worker {
+  const problems = optionProblems(options);
+  if (problems.length > 0) throw new TypeError(problems.join("; "));
   const { clock = systemClock, random = Math.random, log = silent } = options;
   const owner = options.owner ?? { id: randomUUID() };
   const ownHttp = options.http === undefined ? createHttp({ clock }) : undefined;
@@ -257,11 +261,6 @@ function settledReport(object: ObjectVersion, sinks: readonly Sink<unknown>[]): 
 
 function checkNames(names: readonly string[]): void {
   for (const [index, name] of names.entries()) {
-    if (!/^[a-z0-9][a-z0-9-]*$/.test(name)) {
-      throw new Error(
-        `the sink name "${name}" must consist of a-z, 0-9 and "-", since it is part of the books' keys`,
-      );
-    }
     if (names.indexOf(name) !== index)
       throw new Error(`two sinks are named "${name}"; their books would mix`);
   }

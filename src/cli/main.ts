@@ -2,12 +2,19 @@
 // The command line: reads the environment and the configuration file, and hands both to a command.
 import "./heap.ts";
 import { Console } from "node:console";
+import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import * as z from "zod";
 import { ConfigError } from "../config.ts";
 import { StoreError } from "../store/object-store.ts";
 import { loadConfig } from "./config-file.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { run } from "./run.ts";
+
+/** The package by its own name: the same from its sources and from where it is installed. */
+const { version } = z
+  .object({ version: z.string() })
+  .parse(JSON.parse(readFileSync(new URL(import.meta.resolve("firehose-fanout/package.json")), "utf8")));
 
 interface RunFlags {
   readonly sinks?: string;
@@ -33,6 +40,7 @@ process.stderr.on("error", () => {
 
 const program = new Command("fanout")
   .description("Delivers Firehose batches from S3 to every tool, provably.")
+  .version(version)
   .exitOverride()
   .configureHelp({ minWidthToWrap: 20 })
   .configureOutput({

@@ -491,3 +491,10 @@ describe("routes", () => {
     });
   });
 });
+
+test("numbers that no worker can work with are refused by name, before anything is read", () => {
+  const world = createWorld();
+  const sink = scriptedSink("a", { limits: { ...scriptedSink("a").limits, itemsPerRequest: 0 } });
+  const make = () => world.worker([sink], { limits: { maxItems: Number.NaN }, retry: { attempts: 0 } });
+  expect(make).toThrow(/sinks\.0\.limits\.itemsPerRequest: .*limits\.maxItems: .*retry\.attempts: /);
+});
