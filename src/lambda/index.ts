@@ -1,0 +1,20 @@
+// Public exports for functions, nothing else.
+export {
+  createReplayer,
+  type ReplayerContext,
+  type ReplayerOptions,
+  type ReplayerReport,
+} from "./replayer.ts";
+export {
+  createTransform,
+  type TransformAnswer,
+  type TransformOptions,
+  type TransformRequest,
+} from "./transform.ts";
+export {
+  type BatchResponse,
+  createHandler,
+  defaultErrorPrefixes,
+  type LambdaContext,
+  type LambdaOptions,
+} from "./worker.ts";
