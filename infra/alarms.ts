@@ -7,6 +7,7 @@ import * as sns from "aws-cdk-lib/aws-sns";
 import * as subscriptions from "aws-cdk-lib/aws-sns-subscriptions";
 import type * as sqs from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
+import { intakeLane } from "../src/dead-letter/dead-letter.ts";
 import type { Delivery } from "./delivery.ts";
 import { sinkMetric, streamMetric, transformMetric } from "./metrics.ts";
 import type { Stream } from "./stream.ts";
@@ -24,6 +25,8 @@ export interface AlarmsProps {
 const lateMinutes = 15;
 /** The first attempts of a deferral come sooner; what waits for longer is more than a hiccup of its sink. */
 const waitingMinutes = 60;
+/** How long one figure of CloudWatch's stands for, and how often the replayer counts. */
+const periodMinutes = 5;
 /** Three runs of the replayer in a row did not happen. */
 const silentMinutes = 15;
 
@@ -92,15 +95,21 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
     for (const sink of sinks) {
       alarm(
         `${sink}-waiting-letters`,
-        `Records that ${sink} refused, or that are none, wait for a decision: see fanout dlq.`,
+        `Records that ${sink} refused for good wait for a decision: see fanout dlq.`,
         sinkMetric("WaitingDeadLetters", sink, "Maximum"),
         { above: 0 },
       );
       alarm(
         `${sink}-waiting-long`,
         `Records have waited for ${sink} for ${waitingMinutes} minutes: the sink is down, or refuses its credentials.`,
-        sinkMetric("OldestAge", sink, "Maximum"),
-        { above: waitingMinutes * minute },
+        sinkMetric("WaitingDeferrals", sink, "Minimum"),
+        { above: 0, periods: waitingMinutes / periodMinutes },
+      );
+      alarm(
+        `${sink}-given-up`,
+        `Records have waited for ${sink} for so long that the replayer leaves them to a person: see fanout dlq.`,
+        sinkMetric("DeferralsGivenUp", sink, "Maximum"),
+        { above: 0 },
       );
       alarm(
         `${sink}-freshness`,
@@ -111,14 +120,31 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
       );
     }
   }
-  alarm("transform-errors", "The transform fails as a whole: its batches go to Error/.", stream.transform.metricErrors(), {
-    above: 0,
-  });
+  alarm(
+    "intake-waiting-letters",
+    "Records that are no valid events wait for a decision: see fanout dlq.",
+    sinkMetric("WaitingDeadLetters", intakeLane, "Maximum"),
+    { above: 0 },
+  );
+  alarm(
+    "transform-errors",
+    "The transform fails as a whole: its batches go to Error/.",
+    stream.transform.metricErrors(),
+    {
+      above: 0,
+    },
+  );
   alarm(
     "transform-refused",
     "The transform refused records: they are below Error/, with the reason in its log.",
-    transformMetric("Refused"),
+    transformMetric("refused"),
     { above: 0 },
+  );
+  alarm(
+    "tenant-directory-down",
+    "The tenants' directory does not answer: events go on without names, or are refused, as configured.",
+    transformMetric("directoryDown"),
+    { above: 0, periods: 3 },
   );
   alarm(
     "stream-freshness",

@@ -1,9 +1,16 @@
 // The CDK app of one deployment: `npm run deploy -- -c sinks=mixpanel,segment …`, see docs/deploy.md.
 import metrics from "../config/metrics/index.ts";
+import { ConfigError } from "../src/index.ts";
 import { readSettings } from "./settings.ts";
 import { createApp, FanoutStack } from "./stack.ts";
 
-const app = createApp();
-const { stack, ...settings } = readSettings(app.node);
-new FanoutStack(app, stack, { metrics, ...settings });
-app.synth();
+try {
+  const app = createApp();
+  const { stack, ...settings } = readSettings(app.node);
+  new FanoutStack(app, stack, { metrics, ...settings });
+  app.synth();
+} catch (error) {
+  if (!(error instanceof ConfigError)) throw error;
+  process.stderr.write(`${error.problems.join("\n")}\n`);
+  process.exitCode = 1;
+}

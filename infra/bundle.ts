@@ -26,6 +26,16 @@ const banner =
 
 const built = new Map<string, Bundle>();
 
+/** Where bundles lie until CDK has copied them; made with the first one. */
+let scratch: string | undefined;
+function scratchFolder(): string {
+  if (scratch !== undefined) return scratch;
+  const made = mkdtempSync(path.join(tmpdir(), "fanout-bundles-"));
+  process.once("exit", () => rmSync(made, { recursive: true, force: true }));
+  scratch = made;
+  return made;
+}
+
 /**
  * Bundles an entry, once a process for the same arguments. The configuration imports its adapters lazily, one by
  * one; those that are not wanted stay imports of files that are not there, and nobody asks for them as long as
@@ -36,8 +46,7 @@ export function bundle(entry: Entry, wanted: readonly string[], metrics: readonl
   const catalog = JSON.stringify(metrics);
   const done = built.get(name + catalog);
   if (done !== undefined) return done;
-  const directory = mkdtempSync(path.join(tmpdir(), `fanout-${name}-`));
-  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+  const directory = path.join(scratchFolder(), String(built.size));
   const { metafile } = buildSync({
     absWorkingDir: root,
     entryPoints: { index: `infra/functions/${entry}.ts` },

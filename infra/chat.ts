@@ -1,9 +1,10 @@
 // Alarms in a Slack channel: what the chat may look at is what an alarm shows, and nobody can ask it for more.
+
+import { Validations } from "aws-cdk-lib";
 import * as chatbot from "aws-cdk-lib/aws-chatbot";
 import * as iam from "aws-cdk-lib/aws-iam";
 import type * as sns from "aws-cdk-lib/aws-sns";
 import { Construct } from "constructs";
-import { Validations } from "aws-cdk-lib";
 import { createRole } from "./role.ts";
 
 export interface SlackChannel {

@@ -14,7 +14,10 @@ export interface DashboardProps {
 const width = 8;
 const height = 6;
 
-export function createDashboard(scope: Construct, { deliveries, stream }: DashboardProps): cloudwatch.Dashboard {
+export function createDashboard(
+  scope: Construct,
+  { deliveries, stream }: DashboardProps,
+): cloudwatch.Dashboard {
   const sinks = [...new Set(deliveries.flatMap((delivery) => delivery.sinks))];
   const graph = (title: string, left: readonly cloudwatch.IMetric[]) =>
     new cloudwatch.GraphWidget({ title, left: [...left], width, height, leftYAxis: { min: 0 } });
@@ -32,7 +35,7 @@ export function createDashboard(scope: Construct, { deliveries, stream }: Dashbo
       ],
       [
         bySink("Waiting deferrals", "WaitingDeferrals", "Maximum"),
-        bySink("Oldest that waits (ms)", "OldestAge", "Maximum"),
+        bySink("Age of the oldest that waits (s)", "OldestAge", "Maximum"),
         graph(
           "Backlog: objects in the queue",
           deliveries.map(({ name, queue }) =>
@@ -46,7 +49,10 @@ export function createDashboard(scope: Construct, { deliveries, stream }: Dashbo
         bySink("Latency of the slowest request (ms)", "LatencyMax", "Maximum"),
       ],
       [
-        graph("Records read, and those that are no events", [intakeMetric("Records"), intakeMetric("Invalid")]),
+        graph("Records read, and those that are no events", [
+          intakeMetric("Records"),
+          intakeMetric("Invalid"),
+        ]),
         graph("Stream: records in, age of the oldest (s)", [
           streamMetric(stream.name, "IncomingRecords", "Sum"),
           streamMetric(stream.name, "DeliveryToS3.DataFreshness", "Maximum"),

@@ -116,7 +116,10 @@ export function createDelivery(parent: Construct, props: DeliveryProps): Deliver
     description: `Deliver what waits for ${sinks.join(", ")}`,
     schedule: events.Schedule.rate(Duration.minutes(replayMinutes)),
     targets: [
-      new targets.LambdaFunction(replayer, { retryAttempts: 0, maxEventAge: Duration.minutes(replayMinutes) }),
+      new targets.LambdaFunction(replayer, {
+        retryAttempts: 0,
+        maxEventAge: Duration.minutes(replayMinutes),
+      }),
     ],
   });
   return { name, sinks, queue, deadLetters, worker, replayer };

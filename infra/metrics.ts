@@ -1,5 +1,6 @@
 // The figures that the functions write themselves, as CloudWatch knows them; see docs/configuration.md.
 import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
+import { transformMetrics } from "../src/lambda/transform.ts";
 
 /** The handlers' namespace. */
 const namespace = "FirehoseFanout";
@@ -18,10 +19,17 @@ export type SinkFigure =
   | "Freshness"
   | "WaitingDeadLetters"
   | "WaitingDeferrals"
+  | "DeferralsGivenUp"
   | "OldestAge";
 
 export function sinkMetric(metricName: SinkFigure, sink: string, statistic: Statistic): cloudwatch.Metric {
-  return new cloudwatch.Metric({ namespace, metricName, statistic, dimensionsMap: { Sink: sink }, label: sink });
+  return new cloudwatch.Metric({
+    namespace,
+    metricName,
+    statistic,
+    dimensionsMap: { Sink: sink },
+    label: sink,
+  });
 }
 
 /** The worker's of the intake, which belong to no sink. */
@@ -39,6 +47,6 @@ export function streamMetric(stream: string, metricName: string, statistic: Stat
 }
 
 /** The transform's, which belong to no sink. */
-export function transformMetric(metricName: "Refused"): cloudwatch.Metric {
-  return new cloudwatch.Metric({ namespace, metricName, statistic: "Sum" });
+export function transformMetric(figure: keyof typeof transformMetrics): cloudwatch.Metric {
+  return new cloudwatch.Metric({ namespace, metricName: transformMetrics[figure], statistic: "Sum" });
 }

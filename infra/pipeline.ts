@@ -6,7 +6,7 @@ import * as lambda from "aws-cdk-lib/aws-lambda";
 import * as sns from "aws-cdk-lib/aws-sns";
 import type * as sqs from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
-import type { Metric } from "../src/index.ts";
+import { ConfigError, type Metric } from "../src/index.ts";
 import { createAlarms } from "./alarms.ts";
 import { bundle, type Entry } from "./bundle.ts";
 import { createChat, type SlackChannel } from "./chat.ts";
@@ -44,12 +44,19 @@ export interface EventFanoutProps {
   readonly alarmEmail?: string;
   /** Gets the alarms in a channel. Default: none does. */
   readonly slack?: SlackChannel;
-  /** Variables of the transform, such as where the tenants' directory is. Default none. */
-  readonly transformEnvironment?: Readonly<Record<string, string>>;
-  /** Whether the transform has a secret of its own, `<secretPrefix>transform`. Default false. */
-  readonly transformSecret?: boolean;
+  /** Who tells the transform a tenant's name and environment. Default: nobody does. */
+  readonly tenants?: TenantsProps;
   /** The code of a function. Default: what {@link bundle} makes of it. */
   readonly code?: (entry: Entry, adapters: readonly string[]) => lambda.Code;
+}
+
+export interface TenantsProps {
+  /** An address with `{tenant_id}` in it. */
+  readonly directory: string;
+  /** What becomes of events while it is down: they go on without a name, or are refused. Default `pass`. */
+  readonly down?: "pass" | "fail";
+  /** Whether it wants a token, `TENANT_DIRECTORY_TOKEN` of the secret `<secretPrefix>transform`. Default false. */
+  readonly secret?: boolean;
 }
 
 /** https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html: "between 2 and 1,000". */
@@ -65,12 +72,12 @@ export class EventFanout extends Construct {
   readonly alarms: sns.Topic;
   readonly dashboard: cloudwatch.Dashboard;
 
-  /** @throws one sentence when the settings make no sense. */
+  /** @throws {ConfigError} when the settings make no sense. */
   constructor(scope: Construct, id: string, props: EventFanoutProps) {
     super(scope, id);
     const { metrics, sinks, topology = "per-sink", compression = "GZIP", concurrency = 4 } = props;
     const { secretPrefix = "fanout/", dataDays = 90, booksDays = 400 } = props;
-    const { timestream = { database: "product", create: true } } = props;
+    const { timestream = { database: "product", create: true }, tenants } = props;
     check(sinks, concurrency);
     const {
       code = (entry: Entry, adapters: readonly string[]) =>
@@ -83,8 +90,11 @@ export class EventFanout extends Construct {
       bucket: this.storage.data,
       compression,
       transformCode: code("transform", []),
-      transformEnvironment: props.transformEnvironment ?? {},
-      transformSecrets: props.transformSecret === true ? [`${secretPrefix}transform`] : [],
+      transformEnvironment:
+        tenants === undefined
+          ? {}
+          : { TENANT_DIRECTORY: tenants.directory, TENANT_DIRECTORY_DOWN: tenants.down ?? "pass" },
+      transformSecrets: tenants?.secret === true ? [`${secretPrefix}transform`] : [],
     });
     this.undelivered = createRules(this, { metrics, streamArn: this.stream.arn });
     const database =
@@ -121,20 +131,23 @@ export class EventFanout extends Construct {
 }
 
 function check(sinks: readonly string[], concurrency: number): void {
-  if (sinks.length === 0) throw new Error("the pipeline has no sink: name one or more");
+  if (sinks.length === 0) throw new ConfigError(["the pipeline has no sink: name one or more"]);
   const doubled = sinks.find((name, index) => sinks.indexOf(name) !== index);
-  if (doubled !== undefined) throw new Error(`the sink ${doubled} is named twice`);
+  if (doubled !== undefined) throw new ConfigError([`the sink ${doubled} is named twice`]);
   adaptersOf(sinks);
   if (!Number.isInteger(concurrency) || concurrency < leastConcurrency || concurrency > mostConcurrency) {
-    throw new Error(
+    throw new ConfigError([
       `concurrency is ${concurrency}; it must be a whole number from ${leastConcurrency} to ${mostConcurrency}`,
-    );
+    ]);
   }
 }
 
 /** Where S3 says that there is a new object: every queue hears of it. */
 function createObjectTopic(scope: Construct): sns.Topic {
-  const topic = new sns.Topic(scope, "Objects", { displayName: "New objects of the stream", enforceSSL: true });
+  const topic = new sns.Topic(scope, "Objects", {
+    displayName: "New objects of the stream",
+    enforceSSL: true,
+  });
   topic.addToResourcePolicy(
     new iam.PolicyStatement({
       principals: [new iam.ServicePrincipal("s3.amazonaws.com")],

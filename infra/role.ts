@@ -27,8 +27,7 @@ export function createRole(scope: Construct, id: string, props: RoleProps): iam.
   const stack = Stack.of(scope);
   const principal = new iam.ServicePrincipal(service);
   const statements = permissions.map(
-    ({ actions, resources }) =>
-      new iam.PolicyStatement({ actions: [...actions], resources: [...resources] }),
+    ({ actions, resources }) => new iam.PolicyStatement({ actions: [...actions], resources: [...resources] }),
   );
   const role = new iam.Role(scope, id, {
     description,

@@ -1,6 +1,7 @@
 // What a deployment can choose on the command line: `-c name=value`.
 import type { Node } from "constructs";
 import * as z from "zod";
+import { ConfigError } from "../src/index.ts";
 import type { EventFanoutProps } from "./pipeline.ts";
 
 export type Settings = Omit<EventFanoutProps, "metrics" | "code"> & { readonly stack: string };
@@ -13,12 +14,17 @@ const list = z.string().transform((text) =>
     .filter((name) => name !== ""),
 );
 
+const flag = z.enum(["true", "false"], { error: "must be true or false" });
+
 /** Every setting is text, as the command line gives it. */
 const schema = z
   .object({
     stack: z
       .string()
-      .regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "must begin with a letter, and consist of letters, digits and -")
+      .regex(
+        /^[A-Za-z][A-Za-z0-9-]{0,127}$/,
+        "must begin with a letter, and consist of letters, digits and -",
+      )
       .default("firehose-fanout"),
     sinks: list.default(["segment", "mixpanel", "hubspot-events"]),
     topology: z.enum(["per-sink", "single"], { error: "must be per-sink or single" }).exactOptional(),
@@ -28,13 +34,19 @@ const schema = z
       .string()
       .regex(/^[\w.-]{3,256}$/, "must be 3 to 256 of a-z, A-Z, 0-9, _, . and -")
       .default("product"),
-    createTimestreamDatabase: z.enum(["true", "false"], { error: "must be true or false" }).default("true"),
+    createTimestreamDatabase: flag.default("true"),
     concurrency: z.coerce.number({ error: "must be a number" }).exactOptional(),
     dataDays: days.exactOptional(),
     booksDays: days.exactOptional(),
     alarmEmail: z.email({ error: "must be an e-mail address" }).exactOptional(),
     slackWorkspace: z.string().exactOptional(),
     slackChannel: z.string().exactOptional(),
+    tenantDirectory: z
+      .string()
+      .regex(/^https:\/\/.*\{tenant_id\}/, "must be an https:// address with {tenant_id} in it")
+      .exactOptional(),
+    tenantDirectoryDown: z.enum(["pass", "fail"], { error: "must be pass or fail" }).default("pass"),
+    tenantDirectorySecret: flag.default("false"),
   })
   .refine(
     ({ slackWorkspace, slackChannel }) => (slackWorkspace === undefined) === (slackChannel === undefined),
@@ -44,7 +56,7 @@ const schema = z
 /**
  * Reads the settings of a CDK app.
  *
- * @throws one sentence for each setting that is wrong.
+ * @throws {ConfigError} one sentence for each setting that is wrong.
  */
 export function readSettings(node: Node): Settings {
   const given = Object.fromEntries(
@@ -55,12 +67,11 @@ export function readSettings(node: Node): Settings {
   );
   const result = schema.safeParse(given);
   if (!result.success) {
-    throw new Error(
-      result.error.issues.map(({ path, message }) => `-c ${path.join(".")} ${message}`).join("\n"),
-    );
+    throw new ConfigError(result.error.issues.map(({ path, message }) => `-c ${path.join(".")} ${message}`));
   }
-  const { timestreamDatabase, createTimestreamDatabase, slackWorkspace, slackChannel, ...settings } =
+  const { timestreamDatabase, createTimestreamDatabase, slackWorkspace, slackChannel, ...others } =
     result.data;
+  const { tenantDirectory, tenantDirectoryDown, tenantDirectorySecret, ...settings } = others;
   return {
     ...settings,
     timestream: { database: timestreamDatabase, create: createTimestreamDatabase === "true" },
@@ -68,5 +79,12 @@ export function readSettings(node: Node): Settings {
       slackChannel !== undefined && {
         slack: { workspaceId: slackWorkspace, channelId: slackChannel },
       }),
+    ...(tenantDirectory !== undefined && {
+      tenants: {
+        directory: tenantDirectory,
+        down: tenantDirectoryDown,
+        secret: tenantDirectorySecret === "true",
+      },
+    }),
   };
 }

@@ -1,4 +1,5 @@
 // Which sinks can be deployed, and what each one needs beside its code.
+import { ConfigError } from "../src/index.ts";
 
 export interface DeployableSink {
   /** The folder in adapters/. */
@@ -20,12 +21,12 @@ export const deployableSinks: Readonly<Record<string, DeployableSink>> = {
   "hubspot-companies": { adapter: "hubspot", secret: true },
 };
 
-/** @throws one sentence when there is no such sink to deploy. */
+/** @throws {ConfigError} when there is no such sink to deploy. */
 export function deployableSink(name: string): DeployableSink {
   const sink = Object.hasOwn(deployableSinks, name) ? deployableSinks[name] : undefined;
   if (sink !== undefined) return sink;
   const known = Object.keys(deployableSinks).join(", ");
-  throw new Error(`the sink ${name} cannot be deployed; known are ${known}`);
+  throw new ConfigError([`the sink ${name} cannot be deployed; known are ${known}`]);
 }
 
 /** What a bundle of these sinks must hold, each adapter once. */

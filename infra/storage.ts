@@ -3,6 +3,7 @@ import { Duration, RemovalPolicy } from "aws-cdk-lib";
 import * as s3 from "aws-cdk-lib/aws-s3";
 import type * as sns from "aws-cdk-lib/aws-sns";
 import { Construct } from "constructs";
+import { ConfigError } from "../src/index.ts";
 
 /** How the keys begin of what the stream delivers, and of what its transform refused. */
 export const dataPrefix = "Data/";
@@ -40,12 +41,14 @@ export const leastDataDays = 30;
 export function createStorage(parent: Construct, props: StorageProps): Storage {
   const { notify, dataDays, booksDays } = props;
   if (!(dataDays >= leastDataDays)) {
-    throw new Error(`dataDays is ${dataDays}; objects must live for ${leastDataDays} days or more, or deferrals outlive them`);
+    throw new ConfigError([
+      `dataDays is ${dataDays}; objects must live for ${leastDataDays} days or more, or deferrals outlive them`,
+    ]);
   }
   if (!(booksDays > dataDays)) {
-    throw new Error(
+    throw new ConfigError([
       `booksDays is ${booksDays}; the books must live longer than the objects (${dataDays} days), or a late notification delivers an object twice`,
-    );
+    ]);
   }
   const scope = new Construct(parent, "Storage");
   const common = {

@@ -45,8 +45,7 @@ const transformMemoryMb = 512;
 const transformRetries = 3;
 
 /** Keys sort by time, and their parts are Hive's, which every query engine knows. UTC. */
-const byHour =
-  "year=!{timestamp:yyyy}/month=!{timestamp:MM}/day=!{timestamp:dd}/hour=!{timestamp:HH}/";
+const byHour = "year=!{timestamp:yyyy}/month=!{timestamp:MM}/day=!{timestamp:dd}/hour=!{timestamp:HH}/";
 
 export function createStream(parent: Construct, props: StreamProps): Stream {
   const { bucket, compression, transformCode, transformEnvironment, transformSecrets } = props;

@@ -34,7 +34,9 @@ async function readSecret(client: SecretsManagerClient, name: string): Promise<S
     text = SecretString;
   } catch (error) {
     const why = error instanceof Error ? error.name : "unknown";
-    return { problem: `the secret ${name} could not be read (${why}): does it exist, and may the role read it?` };
+    return {
+      problem: `the secret ${name} could not be read (${why}): does it exist, and may the role read it?`,
+    };
   }
   const variables = parseVariables(text);
   return variables === undefined

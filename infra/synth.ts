@@ -1,0 +1,85 @@
+// `npm run synth`: the templates of both topologies, checked, without an account or a network; and their figures.
+import { execFileSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import metrics from "../config/metrics/index.ts";
+import { renderTable } from "../src/cli/table.ts";
+import { bundle } from "./bundle.ts";
+import type { Topology } from "./pipeline.ts";
+import { adaptersOf } from "./sinks.ts";
+import { createApp, FanoutStack } from "./stack.ts";
+import { hasWildcard, type Resource, resourcesOf, statementsOf } from "./template.ts";
+
+/** One a vendor. */
+const sinks = ["timestream", "segment", "mixpanel", "hubspot-events"];
+const topologies: readonly Topology[] = ["per-sink", "single"];
+const say = (text: string) => process.stdout.write(`${text}\n`);
+const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]) =>
+  say(renderTable({ head: [...head], colAligns: ["left", "right", "right", "right"] }, rows, false));
+
+const templates = topologies.map((topology) => {
+  const outdir = path.resolve("cdk.out", topology);
+  rmSync(outdir, { recursive: true, force: true });
+  const app = createApp({ outdir });
+  const { stackName } = new FanoutStack(app, "firehose-fanout", { metrics, sinks, topology });
+  return resourcesOf(app.synth().getStackByName(stackName).template);
+});
+
+const count = (type: string) => (resources: readonly Resource[]) =>
+  resources.filter((resource) => resource.type === type).length;
+const figures: Readonly<Record<string, (resources: readonly Resource[]) => number>> = {
+  rules: count("AWS::Events::Rule"),
+  functions: count("AWS::Lambda::Function"),
+  queues: count("AWS::SQS::Queue"),
+  alarms: count("AWS::CloudWatch::Alarm"),
+  roles: count("AWS::IAM::Role"),
+  statements: (resources) => statementsOf(resources).length,
+  "statements with a wildcard": (resources) => statementsOf(resources).filter(hasWildcard).length,
+  resources: (resources) => resources.length,
+};
+table(
+  ["", ...topologies],
+  Object.entries(figures).map(([name, figure]) => [name, ...templates.map(figure)]),
+);
+
+/** What a configuration needs to be made; nobody is asked for anything before the first event. */
+const environment = {
+  AWS_REGION: "us-east-1",
+  TIMESTREAM_DATABASE: "product",
+  SEGMENT_WRITE_KEY: "none",
+  MIXPANEL_TOKEN: "none",
+  HUBSPOT_ACCESS_TOKEN: "none",
+  RECEIPTS: "s3://books/receipts",
+  DEAD_LETTERS: "s3://books/dead-letters",
+};
+
+/** Milliseconds that a new process takes to import a bundle: the median of three. */
+function coldImport(directory: string, names: readonly string[]): number {
+  const index = pathToFileURL(path.join(directory, "index.mjs")).href;
+  const script = `const began = performance.now(); await import("${index}"); console.log(performance.now() - began); process.exit();`;
+  const env = { ...environment, SINKS: names.join(",") };
+  const [, median = Number.NaN] = [1, 2, 3]
+    .map(() =>
+      Number(
+        execFileSync(process.execPath, ["--input-type=module", "--eval", script], { env, encoding: "utf8" }),
+      ),
+    )
+    .sort((a, b) => a - b);
+  return median;
+}
+
+const rows = [
+  { entry: "transform" as const, names: [] },
+  ...[...sinks.map((sink) => [sink]), sinks].flatMap((names) =>
+    (["worker", "replayer"] as const).map((entry) => ({ entry, names })),
+  ),
+].map(({ entry, names }) => {
+  const { bytes, directory } = bundle(entry, adaptersOf(names), metrics);
+  const name = [entry, ...(names.length > 1 ? ["all"] : names)].join(" ");
+  return [name, Math.round(bytes / 1000), Math.round(coldImport(directory, names))];
+});
+table(["bundle", "KB", "cold import, ms"], rows);
+say(
+  `AWS Solutions: nothing found that has no reason beside it. Templates: ${topologies.map((name) => `cdk.out/${name}`).join(", ")}`,
+);
