@@ -113,6 +113,13 @@ export function hubspotCompaniesSink(options: HubspotCompaniesOptions): Sink<Hub
     coalesceKey: (event) => event.tenantId,
     encode: companyEncode({ idProperty, mapping, timeProperty }),
 
+    async provision(plans, context) {
+      // Only the command that provisions needs it, and another client of the SDK with it.
+      const { companyProperties, provisionCompanies } = await import("./provision.ts");
+      const wanted = companyProperties(plans, { idProperty, mapping, timeProperty });
+      return await provisionCompanies({ accessToken, baseUrl }, wanted, context);
+    },
+
     async send({ partition: metricName, items }, context) {
       const ids = items.map(({ payload }) => payload.id);
       if (new Set(ids.map(alike)).size < ids.length) return ambiguousTenant;

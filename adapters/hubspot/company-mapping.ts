@@ -71,9 +71,14 @@ export function companyEncode({
   };
 }
 
+/** The property of a field that no mapping names. */
+export function autoName(metricName: string, field: string): string {
+  return `${metricName}_${toName(field)}`;
+}
+
 function* allScalars({ metricName, data }: MetricEvent): Iterable<Field> {
   for (const [field, value] of Object.entries(data)) {
-    if (field !== "event_time" && typeof value !== "object") yield [`${metricName}_${toName(field)}`, value];
+    if (field !== "event_time" && typeof value !== "object") yield [autoName(metricName, field), value];
   }
 }
 

@@ -143,6 +143,18 @@ export function hubspotEventsSink(options: HubspotEventsOptions): Sink<HubspotOc
       return { payload, bytes: Buffer.byteLength(JSON.stringify(payload)) + 1 };
     },
 
+    async provision(plans, context) {
+      // Only the command that provisions needs it, and another client of the SDK with it.
+      const { provisionEvents } = await import("./provision.ts");
+      const definitions = plans.map(({ metric, event }) => ({
+        // Definitions go by the bare name; an `eventName` without `portalId` makes the qualified one.
+        name: eventName(event).replace(/^pe\d+_/, ""),
+        metric,
+        properties: [...named(event, fields(event))].map(([name]) => name),
+      }));
+      return await provisionEvents({ accessToken, baseUrl }, definitions, context);
+    },
+
     async send({ items }, context) {
       const inputs = items.map((item) => item.payload);
       const reply = await throughSdk(context, (transport) => api(transport).send({ inputs }));

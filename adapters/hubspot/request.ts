@@ -2,6 +2,7 @@
 import {
   classifyReply,
   type HttpReply,
+  type HttpRequest,
   type JsonObject,
   type JsonValue,
   type Refused,
@@ -48,6 +49,7 @@ export function checkConnection(options: HubspotConnection): Required<HubspotCon
 
 /** What the SDK's generated `RequestContext`, one class a submodule, has in common. */
 interface BuiltRequest {
+  getHttpMethod(): string;
   getUrl(): string;
   getHeaders(): Record<string, string>;
   getBody(): unknown;
@@ -61,15 +63,18 @@ export type Transport = (request: BuiltRequest) => Promise<never>;
  * throws for most 2xx, loses the status of a body that does not parse, and puts every header in its messages.
  */
 export function throughSdk(
-  context: SendContext,
+  context: Pick<SendContext, "http" | "signal">,
   call: (transport: Transport) => Promise<unknown>,
 ): Promise<HttpReply> {
   return new Promise((resolve, reject) => {
     const transport: Transport = async (request) => {
-      // Both calls POST JSON text; of an SDK that built anything else, nothing must be sent.
-      const body = request.getBody();
-      if (typeof body !== "string") throw new Error("hubspot: the SDK built a request without a JSON body");
-      const message = { method: "POST", url: request.getUrl(), headers: request.getHeaders(), body } as const;
+      // Calls POST JSON text or GET; of an SDK that built anything else, nothing must be sent.
+      const [method, body] = [request.getHttpMethod(), request.getBody()];
+      const head = { url: request.getUrl(), headers: request.getHeaders() };
+      let message: HttpRequest;
+      if (method === "POST" && typeof body === "string") message = { ...head, method, body };
+      else if (method === "GET" && body === undefined) message = { ...head, method };
+      else throw new Error("hubspot: the SDK built a request without a JSON body");
       resolve(await context.http(message, context.signal));
       throw new Error("hubspot: the reply is read here, not by the SDK");
     };
