@@ -24,7 +24,7 @@ export function createDashboard(
   const bySink = (title: string, figure: SinkFigure, statistic: Statistic) =>
     graph(
       title,
-      sinks.map((sink) => sinkMetric(figure, sink, statistic)),
+      sinks.map((sink) => sinkMetric(figure, sink, statistic).with({ label: sink })),
     );
   return new cloudwatch.Dashboard(scope, "Dashboard", {
     widgets: [

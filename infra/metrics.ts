@@ -28,7 +28,6 @@ export function sinkMetric(metricName: SinkFigure, sink: string, statistic: Stat
     metricName,
     statistic,
     dimensionsMap: { Sink: sink },
-    label: sink,
   });
 }
 

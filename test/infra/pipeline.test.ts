@@ -1,0 +1,453 @@
+// What the templates of both topologies promise: who may do what, what is encrypted, and that nothing falls through.
+import { beforeAll, describe, expect, test } from "vitest";
+import metrics from "../../config/metrics/index.ts";
+import type { Topology } from "../../infra/pipeline.ts";
+import {
+  type Fields,
+  fieldsOf,
+  flatten,
+  hasWildcard,
+  listOf,
+  type Resource,
+  statementsOf,
+} from "../../infra/template.ts";
+import { defineMetric, type Metric } from "../../src/index.ts";
+import { eventRules } from "../../src/routing/event-rules.ts";
+import { allSinks, type Synthesised, synthesise } from "./synthesised.ts";
+
+describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
+  let made: Synthesised;
+  const groups = topology === "single" ? [allSinks] : allSinks.map((sink) => [sink]);
+
+  beforeAll(() => {
+    made = synthesise({ topology, alarmEmail: "ops@example.com" });
+  });
+
+  const all = (type: string): readonly Resource[] =>
+    made.resources.filter((resource) => resource.type === type);
+  const byId = (reference: unknown): Resource => {
+    const [, id] = /^<([^.>]+)/.exec(flatten(reference)) ?? [];
+    const found = made.resources.find((resource) => resource.id === id);
+    if (found === undefined) throw new Error(`the template has no ${flatten(reference)}`);
+    return found;
+  };
+  const workers = () => all("AWS::Lambda::EventSourceMapping");
+  const environmentOf = (resource: Resource) =>
+    fieldsOf(fieldsOf(resource.properties["Environment"])["Variables"]);
+  const rulesOf = (target: "stream" | "function") =>
+    all("AWS::Events::Rule").filter(
+      ({ properties }) => (properties["ScheduleExpression"] === undefined) === (target === "stream"),
+    );
+
+  test("breaks no rule of AWS Solutions without a reason", () => {
+    expect(made.findings).toEqual([]);
+  });
+
+  test("every metric of the catalog has its rule on its bus, as the catalog says, with retries and a dead-letter queue", () => {
+    const found = rulesOf("stream").map(({ properties }) => {
+      const [target] = listOf(properties["Targets"]).map(fieldsOf);
+      expect(byId(fieldsOf(target?.["DeadLetterConfig"])["Arn"]).type).toBe("AWS::SQS::Queue");
+      expect(target?.["RetryPolicy"]).toEqual({
+        MaximumEventAgeInSeconds: 86_400,
+        MaximumRetryAttempts: 185,
+      });
+      expect(byId(target?.["Arn"]).type).toBe("AWS::KinesisFirehose::DeliveryStream");
+      const { InputPathsMap, InputTemplate } = fieldsOf(target?.["InputTransformer"]);
+      return {
+        name: String(properties["Description"]).split(" ")[2],
+        busName: properties["EventBusName"],
+        eventPattern: properties["EventPattern"],
+        inputTransformer: { inputPathsMap: InputPathsMap, inputTemplate: InputTemplate },
+      };
+    });
+    expect(found).toEqual(eventRules(metrics));
+  });
+
+  test("the stream buffers a minute or 5 MB, compresses, transforms, and keeps what is refused apart", () => {
+    const [stream] = all("AWS::KinesisFirehose::DeliveryStream");
+    const destination = fieldsOf(stream?.properties["ExtendedS3DestinationConfiguration"]);
+    expect(destination).toMatchObject({
+      BufferingHints: { IntervalInSeconds: 60, SizeInMBs: 5 },
+      CompressionFormat: "GZIP",
+      Prefix: expect.stringMatching(/^Data\//),
+      ErrorOutputPrefix: expect.stringMatching(/^Error\/!\{firehose:error-output-type\}\//),
+    });
+    const [processor] = listOf(fieldsOf(destination["ProcessingConfiguration"])["Processors"]).map(fieldsOf);
+    const parameters = Object.fromEntries(
+      listOf(processor?.["Parameters"])
+        .map(fieldsOf)
+        .map(({ ParameterName: name, ParameterValue: value }) => [name, value]),
+    );
+    expect(byId(parameters["LambdaArn"]).type).toBe("AWS::Lambda::Function");
+    expect(parameters).toMatchObject({ BufferSizeInMBs: "1", NumberOfRetries: "3" });
+    expect(stream?.properties["DeliveryStreamEncryptionConfigurationInput"]).toEqual({
+      KeyType: "AWS_OWNED_CMK",
+    });
+  });
+
+  test("every bucket is encrypted, closed to the public, stays when the stack goes, and answers over TLS only", () => {
+    expect(all("AWS::S3::Bucket")).toHaveLength(3);
+    for (const { id, properties } of all("AWS::S3::Bucket")) {
+      expect(properties["PublicAccessBlockConfiguration"]).toEqual({
+        BlockPublicAcls: true,
+        BlockPublicPolicy: true,
+        IgnorePublicAcls: true,
+        RestrictPublicBuckets: true,
+      });
+      expect(JSON.stringify(properties["BucketEncryption"])).toContain("AES256");
+      expect(JSON.parse(made.text)).toHaveProperty(["Resources", id, "DeletionPolicy"], "Retain");
+      const policy = all("AWS::S3::BucketPolicy").find(
+        (each) => flatten(each.properties["Bucket"]) === `<${id}>`,
+      );
+      expect(denials(policy?.properties)).toContainEqual({ Bool: { "aws:SecureTransport": "false" } });
+    }
+  });
+
+  test("objects outlive what waits for them, and the books outlive the objects", () => {
+    const days = (name: string) => {
+      const [bucket] = all("AWS::S3::Bucket").filter(({ id }) => id.startsWith(`FanoutStorage${name}`));
+      const rules = listOf(fieldsOf(bucket?.properties["LifecycleConfiguration"])["Rules"]).map(fieldsOf);
+      expect(rules).toHaveLength(1);
+      expect(rules[0]).toMatchObject({
+        Status: "Enabled",
+        AbortIncompleteMultipartUpload: { DaysAfterInitiation: 7 },
+      });
+      return Number(rules[0]?.["ExpirationInDays"]);
+    };
+    // 14 days in a dead-letter queue, 7 days until the replayer gives a deferral up.
+    expect(days("Data")).toBeGreaterThan(14 + 7);
+    expect(days("Books")).toBeGreaterThan(days("Data"));
+  });
+
+  test("only objects below Data/ are told of, to a topic that no other account's bucket reaches", () => {
+    const [bucket] = all("AWS::S3::Bucket").filter(({ id }) => id.startsWith("FanoutStorageData"));
+    const [notification, ...others] = listOf(
+      fieldsOf(bucket?.properties["NotificationConfiguration"])["TopicConfigurations"],
+    ).map(fieldsOf);
+    expect(others).toEqual([]);
+    expect(notification).toMatchObject({
+      Event: "s3:ObjectCreated:*",
+      Filter: { S3Key: { Rules: [{ Name: "prefix", Value: "Data/" }] } },
+    });
+    const topic = byId(notification?.["Topic"]);
+    const [policy] = all("AWS::SNS::TopicPolicy").filter(({ properties }) =>
+      flatten(listOf(properties["Topics"])[0]).includes(topic.id),
+    );
+    const statements = listOf(fieldsOf(policy?.properties["PolicyDocument"])["Statement"]).map(fieldsOf);
+    const allowed = statements.filter(({ Effect: effect }) => effect === "Allow");
+    expect(allowed).toMatchObject([
+      {
+        Action: "sns:Publish",
+        Principal: { Service: "s3.amazonaws.com" },
+        Condition: { StringEquals: { "aws:SourceAccount": { Ref: "AWS::AccountId" } } },
+      },
+    ]);
+  });
+
+  test("each sink, or all of them, has one queue and one worker, throttled, which fails objects one by one", () => {
+    expect(workers()).toHaveLength(groups.length);
+    const sinks = workers().map(({ properties }) => {
+      expect(properties).toMatchObject({
+        BatchSize: 1,
+        FunctionResponseTypes: ["ReportBatchItemFailures"],
+        ScalingConfig: { MaximumConcurrency: 4 },
+      });
+      const queue = byId(properties["EventSourceArn"]);
+      const worker = byId(properties["FunctionName"]);
+      // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html: six times.
+      expect(Number(queue.properties["VisibilityTimeout"])).toBeGreaterThanOrEqual(
+        6 * Number(worker.properties["Timeout"]),
+      );
+      expect(fieldsOf(queue.properties["RedrivePolicy"])["maxReceiveCount"]).toBe(5);
+      const subscription = all("AWS::SNS::Subscription").find(
+        (each) => flatten(each.properties["Endpoint"]) === `<${queue.id}.Arn>`,
+      );
+      expect(subscription?.properties).toMatchObject({ Protocol: "sqs", RawMessageDelivery: true });
+      return environmentOf(worker)["SINKS"];
+    });
+    expect(sinks.sort()).toEqual(groups.map((names) => names.join(",")).sort());
+  });
+
+  test("what fails for good lies in a dead-letter queue: of rules, of subscriptions, of queues", () => {
+    const queueOf = (policy: unknown) => {
+      const { deadLetterTargetArn } = fieldsOf(policy);
+      expect(byId(deadLetterTargetArn).type).toBe("AWS::SQS::Queue");
+      return byId(deadLetterTargetArn).id;
+    };
+    const queues = all("AWS::SQS::Queue");
+    const behind = new Set([
+      ...queues
+        .filter(({ properties }) => properties["RedrivePolicy"])
+        .map(({ properties }) => queueOf(properties["RedrivePolicy"])),
+      ...all("AWS::SNS::Subscription")
+        .filter(({ properties }) => properties["Protocol"] === "sqs")
+        .map(({ properties }) => queueOf(properties["RedrivePolicy"])),
+      ...rulesOf("stream").map(
+        ({ properties }) =>
+          byId(fieldsOf(fieldsOf(listOf(properties["Targets"])[0])["DeadLetterConfig"])["Arn"]).id,
+      ),
+    ]);
+    // One a queue, and one for the rules; each keeps what it has for as long as SQS can, longer than what feeds it.
+    expect(queues).toHaveLength(groups.length * 2 + 1);
+    for (const { id, properties } of queues) {
+      const isDeadLetters = properties["RedrivePolicy"] === undefined;
+      expect(behind.has(id)).toBe(isDeadLetters);
+      expect(properties["MessageRetentionPeriod"]).toBe((isDeadLetters ? 14 : 4) * 86_400);
+    }
+  });
+
+  test("every queue is encrypted, and every queue and topic is asked over TLS only", () => {
+    for (const { properties } of all("AWS::SQS::Queue")) {
+      expect(properties["SqsManagedSseEnabled"]).toBe(true);
+    }
+    const guarded = (type: string, of: string) =>
+      all(type)
+        .filter(({ properties }) =>
+          denials(properties).some((each) => JSON.stringify(each).includes("SecureTransport")),
+        )
+        .flatMap(({ properties }) => listOf(properties[of]).map((each) => byId(each).id))
+        .sort();
+    const ids = (type: string) => all(type).map(({ id }) => id);
+    expect(guarded("AWS::SQS::QueuePolicy", "Queues")).toEqual(ids("AWS::SQS::Queue").sort());
+    expect(guarded("AWS::SNS::TopicPolicy", "Topics")).toEqual(ids("AWS::SNS::Topic").sort());
+  });
+
+  test("every function runs Node 24 on arm64, with a role and a log group of its own that forgets", () => {
+    const functions = all("AWS::Lambda::Function");
+    expect(functions).toHaveLength(groups.length * 2 + 1);
+    for (const { properties } of functions) {
+      expect(properties).toMatchObject({ Runtime: "nodejs24.x", Architectures: ["arm64"] });
+      expect(byId(fieldsOf(properties["LoggingConfig"])["LogGroup"]).properties["RetentionInDays"]).toBe(30);
+    }
+    const roles = functions.map(({ properties }) => byId(properties["Role"]).id);
+    expect(new Set(roles).size).toBe(functions.length);
+  });
+
+  test("no role has a managed policy, a wildcard for an action, or a resource beyond the proven ones", () => {
+    for (const { properties } of all("AWS::IAM::Role")) {
+      expect(properties["ManagedPolicyArns"]).toBeUndefined();
+    }
+    const statements = statementsOf(made.resources);
+    expect(statements.flatMap(({ actions }) => actions).filter((action) => /[*?]/.test(action))).toEqual([]);
+    const wild = new Set(
+      statements
+        .filter(hasWildcard)
+        .flatMap(({ actions, resources }) =>
+          resources
+            .filter((resource) => /[*?]/.test(resource))
+            .flatMap((resource) =>
+              actions.map((action) => `${action} ${resource.replaceAll(/[0-9A-F]{8}(?=[.>])/g, "")}`),
+            ),
+        ),
+    );
+    const books = "<FanoutStorageBooks.Arn>";
+    const lanes = [...allSinks, "_intake"].map((lane) => `${books}/dead-letters/sink=${lane}/*`);
+    const account = "<AWS::Region>:<AWS::AccountId>";
+    expect([...wild].sort()).toEqual(
+      [
+        ...["Data", "Error"].flatMap((prefix) =>
+          ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"].map(
+            (action) => `${action} <FanoutStorageData.Arn>/${prefix}/*`,
+          ),
+        ),
+        ...[`${books}/receipts/*`, ...lanes].flatMap((resource) =>
+          ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"].map((action) => `${action} ${resource}`),
+        ),
+        ...["segment", "mixpanel", "hubspot"].map(
+          (adapter) =>
+            `secretsmanager:GetSecretValue arn:<AWS::Partition>:secretsmanager:${account}:secret:fanout/${adapter}-??????`,
+        ),
+        ...["timestream:WriteRecords", "timestream:CreateTable"].map(
+          (action) => `${action} arn:<AWS::Partition>:timestream:${account}:database/product/table/*`,
+        ),
+        "timestream:DescribeEndpoints *",
+      ].sort(),
+    );
+  });
+
+  test("a function reads its own sinks' secrets and letters, and no other's", () => {
+    for (const { properties } of all("AWS::Lambda::Function")) {
+      const role = byId(properties["Role"]);
+      const text = JSON.stringify(statementsOf([role]));
+      const sinks = String(fieldsOf(fieldsOf(properties["Environment"])["Variables"])["SINKS"] ?? "");
+      for (const sink of allSinks) {
+        expect(text.includes(`/sink=${sink}/`)).toBe(sinks.split(",").includes(sink));
+      }
+      for (const adapter of ["segment", "mixpanel", "hubspot"]) {
+        expect(text.includes(`secret:fanout/${adapter}-`)).toBe(sinks.includes(adapter));
+      }
+      expect(text.includes("timestream:")).toBe(sinks.includes("timestream"));
+    }
+  });
+
+  test("EventBridge and Firehose act for this account alone, and can do nothing but pass events on", () => {
+    const [events] = all("AWS::IAM::Role").filter(({ id }) => id.startsWith("FanoutRulesRole"));
+    const [firehose] = all("AWS::IAM::Role").filter(({ id }) => id.startsWith("FanoutStreamRole"));
+    for (const role of [events, firehose]) {
+      expect(JSON.stringify(role?.properties["AssumeRolePolicyDocument"])).toContain(
+        '{"StringEquals":{"aws:SourceAccount":{"Ref":"AWS::AccountId"}}}',
+      );
+    }
+    expect(events && statementsOf([events]).map(({ actions, resources }) => [actions, resources])).toEqual([
+      [
+        ["firehose:PutRecord", "firehose:PutRecordBatch"],
+        [expect.stringMatching(/^<FanoutStreamFirehose\w*\.Arn>$/)],
+      ],
+    ]);
+    const [queue] = all("AWS::SQS::QueuePolicy").filter(({ id }) => id.startsWith("FanoutRulesUndelivered"));
+    expect(JSON.stringify(queue?.properties)).toContain(":rule/product/*");
+  });
+
+  test("no secret and no value that could be one stands in the template", () => {
+    for (const resource of all("AWS::Lambda::Function")) {
+      expect(Object.keys(environmentOf(resource))).not.toContainEqual(expect.stringMatching(/KEY|TOKEN/));
+    }
+    expect(all("AWS::SecretsManager::Secret")).toEqual([]);
+    expect(made.text).not.toContain("resolve:secretsmanager");
+  });
+
+  test("each replayer runs every five minutes, beside the worker of the same sinks", () => {
+    const sinks = rulesOf("function").map(({ properties }) => {
+      expect(properties["ScheduleExpression"]).toBe("rate(5 minutes)");
+      return environmentOf(byId(fieldsOf(listOf(properties["Targets"])[0])["Arn"]))["SINKS"];
+    });
+    expect(sinks.sort()).toEqual(groups.map((names) => names.join(",")).sort());
+  });
+
+  test("whatever stops or waits raises an alarm that reaches people, and tells them when it is over", () => {
+    const [topic] = all("AWS::SNS::Topic").filter(({ id }) => id.startsWith("FanoutAlarms"));
+    const alarms = all("AWS::CloudWatch::Alarm").map(({ properties }) => {
+      expect(listOf(properties["AlarmActions"]).map(flatten)).toEqual([`<${topic?.id}>`]);
+      expect(properties["OKActions"]).toEqual(properties["AlarmActions"]);
+      expect(String(properties["AlarmDescription"])).toMatch(/\.$/);
+      const dimensions = listOf(properties["Dimensions"])
+        .map(fieldsOf)
+        .map(({ Value: value }) => flatten(value));
+      return [properties["MetricName"], ...dimensions].join(" ");
+    });
+    for (const sink of allSinks) {
+      for (const figure of ["WaitingDeadLetters", "WaitingDeferrals", "DeferralsGivenUp", "Freshness"]) {
+        expect(alarms).toContain(`${figure} ${sink}`);
+      }
+    }
+    expect(alarms).toContain("WaitingDeadLetters _intake");
+    expect(alarms).toContain("TransformRefused");
+    const failing = alarms.filter((name) => name.startsWith("Errors ")).map((name) => name.split(" ")[1]);
+    expect(failing.sort()).toEqual(
+      all("AWS::Lambda::Function")
+        .map(({ id }) => `<${id}>`)
+        .sort(),
+    );
+    const watched = alarms.filter((name) => name.startsWith("ApproximateNumberOfMessagesVisible "));
+    const letters = all("AWS::SQS::Queue").filter(({ properties }) => !properties["RedrivePolicy"]);
+    expect(watched.sort()).toEqual(
+      letters.map(({ id }) => `ApproximateNumberOfMessagesVisible <${id}.QueueName>`).sort(),
+    );
+    const ages = alarms.filter((name) => name.startsWith("ApproximateAgeOfOldestMessage "));
+    expect(ages).toHaveLength(groups.length);
+  });
+
+  test("the dashboard shows every sink's freshness, deliveries, what waits, retries and latency, and every queue's backlog", () => {
+    const [dashboard] = all("AWS::CloudWatch::Dashboard");
+    const body = flatten(dashboard?.properties["DashboardBody"]);
+    for (const sink of allSinks) {
+      for (const figure of ["Freshness", "Delivered", "WaitingDeadLetters", "Retries", "Latency"]) {
+        expect(body).toContain(`"FirehoseFanout","${figure}","Sink","${sink}"`);
+      }
+    }
+    for (const { properties } of workers()) {
+      expect(body).toContain(
+        `"ApproximateNumberOfMessagesVisible","QueueName","<${byId(properties["EventSourceArn"]).id}.QueueName>"`,
+      );
+    }
+  });
+});
+
+test("one more metric is one more rule, and changes nothing else but its code", () => {
+  const seventh: Metric = defineMetric({
+    name: "report_exported",
+    title: "Report exported",
+    description: "Somebody took a report home.",
+    when: "Once an export.",
+    owner: "reporting",
+    source: { bus: "product", source: "acme.reports", detailType: "Report Exported" },
+    sample: { tenantId: "acme-robotics", pages: 3 },
+    tenantId: "$.detail.tenantId",
+    data: { pages: { type: "integer", from: "$.detail.pages", description: "Its pages." } },
+    sinks: { mixpanel: {} },
+  });
+  const before = synthesise().resources;
+  const after = synthesise({ metrics: [...metrics, seventh] }).resources;
+  const ids = new Set(before.map(({ id }) => id));
+  const added = after.filter(({ id }) => !ids.has(id));
+  expect(added.map(({ type }) => type)).toEqual(["AWS::Events::Rule"]);
+  expect(after.filter(({ id }) => ids.has(id))).toEqual(before);
+});
+
+test("ZIP can be chosen", () => {
+  expect(synthesise({ compression: "ZIP" }).text).toContain('"CompressionFormat":"ZIP"');
+});
+
+test("without the sink Timestream there is no database and no right to one; a database of one's own is not made", () => {
+  expect(synthesise({ sinks: ["mixpanel"] }).text).not.toMatch(/timestream/i);
+  const own = synthesise({ sinks: ["timestream"], timestream: { database: "ours", create: false } });
+  expect(own.resources.filter(({ type }) => type === "AWS::Timestream::Database")).toEqual([]);
+  expect(own.text).toContain("database/ours/table/*");
+});
+
+test("a Slack channel sees alarms' figures, and its guardrail allows nothing else", () => {
+  const { resources, findings } = synthesise({
+    sinks: ["mixpanel"],
+    slack: { workspaceId: "T0", channelId: "C0" },
+  });
+  const [slack] = resources.filter(({ type }) => type === "AWS::Chatbot::SlackChannelConfiguration");
+  expect(slack?.properties).toMatchObject({ SlackWorkspaceId: "T0", SlackChannelId: "C0" });
+  const [guardrail] = resources.filter(({ type }) => type === "AWS::IAM::ManagedPolicy");
+  expect(listOf(slack?.properties["GuardrailPolicies"]).map(flatten)).toEqual([`<${guardrail?.id}>`]);
+  const actions = guardrail && statementsOf([guardrail]).flatMap((each) => each.actions);
+  expect(actions?.every((action) => /^cloudwatch:(Get|Describe)/.test(action))).toBe(true);
+  expect(findings).toEqual([]);
+});
+
+test("a token for the tenants' directory comes from a secret, its address from the settings", () => {
+  const { resources } = synthesise({
+    sinks: ["mixpanel"],
+    tenants: { directory: "https://crm.example/{tenant_id}", down: "fail", secret: true },
+  });
+  const [transform] = resources.filter(
+    ({ id, type }) => type === "AWS::Lambda::Function" && /Transform/.test(id),
+  );
+  expect(transform?.properties["Environment"]).toEqual({
+    Variables: {
+      TENANT_DIRECTORY: "https://crm.example/{tenant_id}",
+      TENANT_DIRECTORY_DOWN: "fail",
+      SECRETS: "fanout/transform",
+    },
+  });
+});
+
+describe("settings that make no sense are refused with a sentence", () => {
+  test.each([
+    ["no sink", { sinks: [] }, "the pipeline has no sink"],
+    ["a sink twice", { sinks: ["mixpanel", "mixpanel"] }, "the sink mixpanel is named twice"],
+    ["a sink that stands for two", { sinks: ["hubspot"] }, "the sink hubspot cannot be deployed; known are"],
+    ["a sink on the function's own disk", { sinks: ["file"] }, "the sink file cannot be deployed"],
+    ["a throttle of one", { concurrency: 1 }, "from 2 to 1000"],
+    [
+      "objects that die before what waits for them",
+      { dataDays: 10 },
+      "dataDays is 10; objects must live for 30",
+    ],
+    ["books that die before the objects", { booksDays: 60 }, "booksDays is 60; the books must live longer"],
+  ])("%s", (_, props, sentence) => {
+    expect(() => synthesise(props)).toThrow(sentence);
+  });
+});
+
+/** The conditions under which a resource's policy denies everything to everybody. */
+function denials(properties: Fields | undefined): readonly unknown[] {
+  return listOf(fieldsOf(properties?.["PolicyDocument"])["Statement"])
+    .map(fieldsOf)
+    .filter(({ Effect: effect }) => effect === "Deny")
+    .map(({ Condition: condition }) => condition);
+}
