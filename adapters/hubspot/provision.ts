@@ -72,7 +72,8 @@ export async function provisionEvents(
   definitions: readonly WantedDefinition[],
   context: ProvisionContext,
 ): Promise<Provision[]> {
-  const done: Provision[] = [];
+  // A definition that matches by it is refused where it is not there.
+  const done = await provisionCompanies(account, [idOf(tenantProperty)], context);
   for (const definition of definitions)
     done.push(...(await provisionDefinition(account, definition, context)));
   return done;
@@ -253,7 +254,7 @@ function kindOf(field: MetricField | undefined): Kind {
 
 function describe(field: MetricField | undefined, name: string): string {
   if (field === undefined) return added[name] ?? "";
-  return field.unit === undefined ? field.description : `${field.description} In ${field.unit}.`;
+  return field.unit === undefined ? field.description : `${field.description} (${field.unit})`;
 }
 
 /** `new_findings_count` → `New findings count`. */
@@ -293,7 +294,10 @@ function understand(reply: HttpReply): Answer {
   if (reply.status === 404 && !/^\s*</.test(reply.body)) return undefined;
   if (reply.status === 409) return "conflict";
   const verdict = classify(reply);
-  if (verdict !== undefined) throw sinkUnavailable(`${verdict.reason}; nothing more was made, try again`);
+  if (verdict !== undefined) {
+    const action = verdict.status === "transient" ? "try again" : "look at what HubSpot has of these names";
+    throw sinkUnavailable(`${verdict.reason}; nothing more was made: ${action}`);
+  }
   const body = parseObject(reply.body);
   if (body === undefined)
     throw sinkUnavailable(`HubSpot answered ${reply.status} without JSON: check its host`);

@@ -7,8 +7,10 @@ import { Command, CommanderError } from "commander";
 import * as z from "zod";
 import { ConfigError } from "../config.ts";
 import { StoreError } from "../store/object-store.ts";
+import { catalog } from "./catalog.ts";
 import { loadConfig } from "./config-file.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { provision } from "./provision.ts";
 import { run } from "./run.ts";
 
 /** The package by its own name: the same from its sources and from where it is installed. */
@@ -21,6 +23,12 @@ interface RunFlags {
   readonly config?: string;
   readonly json?: boolean;
   readonly deadline: string;
+}
+
+interface ProvisionFlags {
+  readonly dryRun?: boolean;
+  readonly config?: string;
+  readonly json?: boolean;
 }
 
 /** 24 days, in seconds: Node's timers hold no more. */
@@ -83,6 +91,47 @@ Exit codes:
       json: flags.json === true,
       deadlineMs: seconds * 1000,
       signal: interruption(),
+      stdout: process.stdout,
+      stderr: process.stderr,
+    });
+  });
+
+program
+  .command("catalog")
+  .description("print the dictionary of metrics: what they mean, and where they go")
+  .argument("[folder]", "a folder with a metric a file (default: ./config/metrics or what ships)")
+  .option("--md", "as Markdown (default)")
+  .option("--json", "as one JSON document")
+  .showHelpAfterError("(run `fanout catalog --help` for the options)")
+  .action(async (folder: string | undefined, flags: { readonly json?: boolean }) => {
+    const format = flags.json === true ? "json" : "md";
+    process.exitCode = await catalog({
+      ...(folder === undefined ? {} : { folder }),
+      format,
+      stdout: process.stdout,
+    });
+  });
+
+program
+  .command("provision")
+  .description("make at a vendor what must be there before events come, from the catalog")
+  .argument("<sinks>", "names of sinks, separated by commas, such as hubspot")
+  .option("--dry-run", "show what would be made, and make nothing")
+  .option("--config <file>", "the configuration (default: ./fanout.config.* or the one that ships)")
+  .option("--json", "print one JSON document to stdout, all else to stderr")
+  .showHelpAfterError("(run `fanout provision --help` for the options)")
+  .addHelpText(
+    "after",
+    `
+What is there already stays as it is: it can be run at any time.
+Exit codes: 0 all is there or could be made, 1 something is not as it must be or the vendor did not let it,
+            2 wrong use or configuration`,
+  )
+  .action(async (names: string, flags: ProvisionFlags) => {
+    process.exitCode = await provision({
+      config: await loadConfig(flags.config, { env: process.env, sinks: names.split(",") }),
+      dryRun: flags.dryRun === true,
+      json: flags.json === true,
       stdout: process.stdout,
       stderr: process.stderr,
     });
