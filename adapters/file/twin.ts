@@ -1,8 +1,10 @@
 // The file sink's counterpart: a reader of its folder. No request ever reaches it, so it answers each with 404.
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { JsonObject, JsonValue } from "../../src/index.ts";
-import type { Twin } from "../../src/testing/index.ts";
+import { type ConformanceSubject, sampleEvent, type Twin } from "../../src/testing/index.ts";
+import { fileSink } from "./index.ts";
 
 export interface FileTwinOptions {
   /** The sink's own `directory`. */
@@ -40,6 +42,48 @@ export function createFileTwin({ directory }: FileTwinOptions): FileTwin {
     },
   };
 }
+
+let root: string | undefined;
+let directory = "";
+
+/** A folder of its own for every sink; all of them go with the process. */
+function newDirectory(): string {
+  if (root === undefined) {
+    const made = mkdtempSync(join(tmpdir(), "file-sink-"));
+    process.once("exit", () => rmSync(made, { recursive: true, force: true }));
+    root = made;
+  }
+  directory = mkdtempSync(join(root, "world-"));
+  return directory;
+}
+
+const noRequest = "a file sink makes no request";
+
+/** What `fanout certify` and the tests run the conformance cases with. */
+export default {
+  sink: () => fileSink({ directory: newDirectory() }),
+  twin: () => createFileTwin({ directory }),
+  // The directory's path may name a customer or a person.
+  secrets: [tmpdir()],
+  // One day, since days share no batch.
+  event: (n, now) => ({ ...sampleEvent(n, now), time: now }),
+  skip: {
+    "a poisoned record is rejected alone, in its place": "a disk refuses no record for what it says",
+    "401 and 403 make the sink unavailable": noRequest,
+    "a page that says 404 costs no record its life": noRequest,
+    "a conflict is no delivery, and rejects no batch": noRequest,
+    "413 is refused, so that the core halves the request": noRequest,
+    "429 is transient and waits as long as it asks": noRequest,
+    "a server's fault is transient, whatever its body": noRequest,
+    "a success that the vendor did not write is not one": noRequest,
+    "a garbled success refuses nothing": noRequest,
+    "a redirect is not followed": noRequest,
+    "a cut connection is unknown": noRequest,
+    "a hang ends as unknown when its time is over": `${noRequest} that could hang; its own tests have a disk that does`,
+    "a slow reply is waited for": noRequest,
+    "an abort settles at once": `${noRequest} that could hang; its own tests have a disk that does`,
+  },
+} satisfies ConformanceSubject;
 
 function readFolder(directory: string): FileLine[] {
   const files = readdirSync(directory, { recursive: true, encoding: "utf8" });

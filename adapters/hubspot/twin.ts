@@ -1,7 +1,8 @@
 // HubSpot as it documents itself: custom events' send/batch, and companies' batch/read and batch/upsert. Both sinks
 // are proven against the same account, with one token and one quota, so the twin is one file.
-import type { Clock, JsonObject, JsonValue } from "../../src/index.ts";
-import type { Twin } from "../../src/testing/index.ts";
+import type { Clock, JsonObject, JsonValue, MetricEvent } from "../../src/index.ts";
+import { type ConformanceSubject, sampleEvent, type Twin } from "../../src/testing/index.ts";
+import { hubspotCompaniesSink, hubspotEventsSink } from "./index.ts";
 
 export interface HubspotTwinOptions {
   /** Any other token is answered with 401. Default: any token will do, but there must be one. */
@@ -150,9 +151,11 @@ export function createHubspotTwin(options: HubspotTwinOptions = {}): HubspotTwin
         continue;
       }
       const isNew = !companies.has(id);
-      const company = { ...companies.get(id), ...properties, [idProperty]: id };
+      const before = companies.get(id);
+      const company = { ...before, ...properties, [idProperty]: id };
       companies.set(id, company);
-      store(trace ?? id);
+      // The same values once more change nothing.
+      if (JSON.stringify(before) !== JSON.stringify(company)) store(trace ?? id);
       results.push({
         id: recordId(id),
         ...stamps,
@@ -199,6 +202,39 @@ export function createHubspotTwin(options: HubspotTwinOptions = {}): HubspotTwin
   };
 
   return { handle, stored, occurrences, companies };
+}
+
+const accessToken = "pat-eu1-very-secret";
+const baseUrl = "https://api.hubapi.test";
+const secrets = [accessToken];
+
+/** Both sinks. What `fanout certify` and the tests run the conformance cases with. */
+export default [
+  {
+    sink: () => hubspotEventsSink({ accessToken, baseUrl }),
+    twin: () => {
+      const properties = ["tenant_id", "user_id", "checked_count", "ratio", "note"];
+      return createHubspotTwin({ accessToken, events: { conformance_checked: properties } });
+    },
+    secrets,
+    // A property that the event's definition lacks.
+    poison: (n, now) => withField(sampleEvent(n, now), "undefined_here"),
+  },
+  {
+    sink: () => hubspotCompaniesSink({ accessToken, baseUrl, createUnknown: true }),
+    twin: () => {
+      const twin = createHubspotTwin({ accessToken, uniqueProperties: ["conformance_checked_serial"] });
+      twin.companies.set("holder", { tenant_id: "holder", conformance_checked_serial: "taken" });
+      return twin;
+    },
+    secrets,
+    // A value that another company holds, of a property whose values are unique.
+    poison: (n, now) => withField(sampleEvent(n, now), "serial"),
+  },
+] satisfies ConformanceSubject[];
+
+function withField(event: MetricEvent, name: string): MetricEvent {
+  return { ...event, data: { ...event.data, [name]: "taken" } };
 }
 
 /** Spends one request: the headers that say what is left, or the 429 that ends it. */

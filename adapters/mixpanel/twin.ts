@@ -1,7 +1,8 @@
 // A local Mixpanel: `/import` as https://developer.mixpanel.com/reference/import-events documents it.
 import { gunzipSync } from "node:zlib";
 import { type Clock, type JsonObject, systemClock } from "../../src/index.ts";
-import type { Twin } from "../../src/testing/index.ts";
+import { type ConformanceSubject, sampleEvent, type Twin } from "../../src/testing/index.ts";
+import { mixpanelSink } from "./index.ts";
 
 export interface MixpanelTwinOptions {
   /** The project's token. Default `token`. */
@@ -190,6 +191,17 @@ function cut(value: string): string {
   const bytes = Buffer.from(value);
   return bytes.byteLength <= stringBytes ? value : bytes.subarray(0, stringBytes).toString("utf8");
 }
+
+const account = { username: "robot.1", secret: "s3cret", projectId: "42" };
+
+/** What `fanout certify` and the tests run the conformance cases with. */
+export default {
+  sink: () => mixpanelSink({ serviceAccount: account, host: "https://api.mixpanel.test" }),
+  twin: (clock) => createMixpanelTwin({ serviceAccount: account, clock }),
+  secrets: [account.secret, Buffer.from(`${account.username}:${account.secret}`).toString("base64")],
+  // Further ahead than Mixpanel takes.
+  poison: (n, now) => ({ ...sampleEvent(n, now), time: now + 2 * 3_600_000 }),
+} satisfies ConformanceSubject;
 
 function answer(code: number, status: string, rest: object): Response {
   return Response.json({ code, status, ...rest }, { status: code });

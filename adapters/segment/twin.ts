@@ -1,6 +1,7 @@
 // Segment's stand-in: `POST /v1/batch` as the HTTP API's pages document it, its silences included.
 import { type Clock, type JsonObject, type JsonValue, systemClock } from "../../src/index.ts";
-import type { Twin } from "../../src/testing/index.ts";
+import { type ConformanceSubject, sampleEvent, type Twin } from "../../src/testing/index.ts";
+import { segmentGroupsSink, segmentSink } from "./index.ts";
 
 export interface SegmentTwinOptions {
   /** The one good key. Default: every key is good. */
@@ -91,6 +92,28 @@ export function createSegmentTwin(options: SegmentTwinOptions = {}): SegmentTwin
     },
   };
 }
+
+const writeKey = "test-write-key";
+
+/** Both sinks, each with a twin of its own. What `fanout certify` and the tests run the conformance cases with. */
+export default [segmentSink, segmentGroupsSink].map(
+  (create): ConformanceSubject => ({
+    sink: () => create({ writeKey }),
+    twin: (clock) => createSegmentTwin({ writeKey, clock }),
+    secrets: [writeKey, basic(writeKey).slice("Basic ".length)],
+    // A group call needs something to tell of the tenant.
+    event: (n, now) => {
+      const sample = sampleEvent(n, now);
+      return { ...sample, metadata: { ...sample.metadata, tenant_name: `Tenant ${n}` } };
+    },
+    skip: {
+      "a success that the vendor did not write is not one":
+        "Segment's pages promise no body, so an empty one is a success; other bodies are tested with the adapter",
+      "a poisoned record is rejected alone, in its place":
+        "Segment answers 200 to what it drops, and refuses no request for one of its events",
+    },
+  }),
+);
 
 function answer(status: number, headers: Readonly<Record<string, string>> = {}): Response {
   const body = status === 200 ? { success: true } : { success: false };

@@ -1,6 +1,7 @@
 // Amazon Timestream's write API as documented, in memory: for tests, and to try the sink without an account.
 import { type Clock, systemClock } from "../../src/index.ts";
-import type { Twin } from "../../src/testing/index.ts";
+import { type ConformanceSubject, sampleEvent, type Twin } from "../../src/testing/index.ts";
+import { timestreamSink } from "./index.ts";
 
 export interface TimestreamTwinOptions {
   /** What the ingestion window and the creation rate are measured by. */
@@ -228,6 +229,19 @@ export function createTimestreamTwin(options: TimestreamTwinOptions = {}): Times
     },
   };
 }
+
+const credentials = { accessKeyId: "AKID", secretAccessKey: "s3cret-key" };
+const region = "eu-central-1";
+const endpoint = "https://timestream.test";
+
+/** What `fanout certify` and the tests run the conformance cases with. */
+export default {
+  sink: () => timestreamSink({ database: "metrics", region, credentials, endpoint }),
+  twin: (clock) => createTimestreamTwin({ clock }),
+  secrets: [credentials.secretAccessKey],
+  // Further ahead than Timestream takes.
+  poison: (n, now) => ({ ...sampleEvent(n, now), time: now + 2 * limits.aheadMs }),
+} satisfies ConformanceSubject;
 
 /** One record with the common attributes merged in. What the API description forbids refuses the whole request. */
 function readRecord(common: Json, own: Json): TwinRecord {

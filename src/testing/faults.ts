@@ -18,7 +18,7 @@ export type Fault =
   | { readonly kind: "reset" }
   /** Stored; the connection is cut before the reply. */
   | { readonly kind: "reset-after-store" }
-  /** Stored; the reply's head and so many bytes of its body come (default half), then the connection is cut. */
+  /** Stored; the reply's head and so many bytes of its body come (default half), then the connection is cut: before its head when it has no body. */
   | { readonly kind: "reset-in-reply"; readonly afterBytes?: number }
   /** Stored; so many bytes of the reply's body (default half) come as if they were all of it. */
   | { readonly kind: "truncated"; readonly bytes?: number }
@@ -67,9 +67,7 @@ export function injectFaults(
         await handle(request);
         throw resetConnection();
       case "reset-in-reply":
-        return await rewrite(await handle(request), (body) =>
-          inPieces([body.subarray(0, fault.afterBytes ?? body.length >>> 1)], "cut"),
-        );
+        return await cutOff(await handle(request), fault.afterBytes);
       case "truncated":
         return await rewrite(await handle(request), (body) =>
           body.subarray(0, fault.bytes ?? body.length >>> 1),
@@ -180,6 +178,14 @@ async function rewrite(
   headers.delete("content-length");
   for (const [name, value] of Object.entries(more)) headers.set(name, value);
   return answer(response.status, headers, change(new Uint8Array(await response.arrayBuffer())));
+}
+
+/** Cut before its head where the reply has no body. */
+async function cutOff(response: Response, afterBytes: number | undefined): Promise<Response> {
+  if (response.body === null) throw resetConnection();
+  return await rewrite(response, (body) =>
+    inPieces([body.subarray(0, afterBytes ?? body.length >>> 1)], "cut"),
+  );
 }
 
 function toBytes(body: string | Uint8Array): Bytes {

@@ -16,6 +16,8 @@ export interface VirtualClock extends Clock {
    * Rejects when no timer is left and the promise has not settled within {@link idleMs} of real time.
    */
   run<T>(promise: Promise<T>): Promise<T>;
+  /** Sleeps that have neither ended nor been aborted. */
+  readonly sleeping: number;
 }
 
 export interface VirtualClockOptions {
@@ -43,6 +45,7 @@ export function virtualClock(options: VirtualClockOptions = {}): VirtualClock {
   let now = options.start ?? Date.UTC(2026, 0, 1);
   /** In order of `due`; equal ones in order of setting. */
   const timers: Timer[] = [];
+  let sleeping = 0;
 
   const set = (ms: number, fire: () => void): Timer => {
     // Whole milliseconds, as of a real clock: what is written down must be an integer.
@@ -73,10 +76,15 @@ export function virtualClock(options: VirtualClockOptions = {}): VirtualClock {
 
   return {
     now: () => now,
+    get sleeping() {
+      return sleeping;
+    },
     sleep: (ms, signal) =>
       new Promise((resolve) => {
         if (signal?.aborted) return resolve();
+        sleeping++;
         const done = () => {
+          sleeping--;
           unset(timer);
           signal?.removeEventListener("abort", done);
           resolve();

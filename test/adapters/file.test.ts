@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { fileSink } from "../../adapters/file/index.ts";
-import { createFileTwin } from "../../adapters/file/twin.ts";
+import subject, { createFileTwin } from "../../adapters/file/twin.ts";
 import {
   type Item,
   isSinkUnavailable,
@@ -20,7 +20,7 @@ import {
   type SendContext,
   systemClock,
 } from "../../src/index.ts";
-import { conformanceCases, sampleEvent } from "../../src/testing/index.ts";
+import { describeSink } from "../../src/testing/index.ts";
 
 // Everything is real but for the disk's failures, which no test can order from a disk.
 vi.mock("node:fs/promises", { spy: true });
@@ -94,33 +94,7 @@ function failHalfway(code: string): void {
   });
 }
 
-describe("conformance", () => {
-  const noRequest = "a file sink makes no request";
-  const skip: Readonly<Record<string, string>> = {
-    "bytes are never under the real share": `${noRequest}; the bytes of lines are tested below`,
-    "sending again adds nothing": `${noRequest} whose reply could be lost; tested below with disks that fail`,
-    "a cut connection is unknown": noRequest,
-    "401 and 403 make the sink unavailable": noRequest,
-    "a redirect is not followed": noRequest,
-    "429 is transient and waits as long as it asks": noRequest,
-    "a server's fault is transient, whatever its body": noRequest,
-    "a success that the vendor did not write is not one": noRequest,
-    "a garbled success refuses nothing": noRequest,
-    "an abort settles at once": `${noRequest} that could hang; tested below with a file that does`,
-  };
-  test.for(conformanceCases)("$name", async ({ name, run }, context) => {
-    if (skip[name] !== undefined) context.skip(skip[name]);
-    await run({
-      create: () => {
-        const own = mkdtempSync(join(directory, "world-"));
-        return { sink: fileSink({ directory: own }), twin: createFileTwin({ directory: own }) };
-      },
-      // The directory's path may name a customer or a person.
-      secrets: [directory],
-      event: (n, now) => ({ ...sampleEvent(n, now), time: now }),
-    });
-  });
-});
+describeSink("file", subject, { describe, test });
 
 describe("what is written", () => {
   test("an event is one line with its id, in its tenant's file of its UTC day", async () => {

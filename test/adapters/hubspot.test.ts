@@ -5,9 +5,8 @@ import {
   hubspotCompaniesSink,
   hubspotEventsSink,
 } from "../../adapters/hubspot/index.ts";
-import { createHubspotTwin, type HubspotTwin } from "../../adapters/hubspot/twin.ts";
+import subjects, { createHubspotTwin, type HubspotTwin } from "../../adapters/hubspot/twin.ts";
 import {
-  type Batch,
   createHttp,
   type HttpClient,
   type HttpReply,
@@ -21,14 +20,7 @@ import {
   TransportError,
   type Verdict,
 } from "../../src/index.ts";
-import {
-  type ConformanceSubject,
-  conformanceCases,
-  injectFaults,
-  serveTwin,
-  twinHttp,
-  virtualClock,
-} from "../../src/testing/index.ts";
+import { describeSink, injectFaults, serveTwin, twinHttp, virtualClock } from "../../src/testing/index.ts";
 
 const accessToken = "pat-eu1-very-secret";
 const noon = Date.UTC(2026, 5, 1, 12);
@@ -130,41 +122,7 @@ async function thrownBy(promise: Promise<unknown>): Promise<unknown> {
 
 const trace = (event: MetricEvent) => itemOf(companies(), event).payload.objectWriteTraceId;
 
-describe("conformance", () => {
-  const baseUrl = "http://hubspot.test";
-  const subjects: Record<string, ConformanceSubject> = {
-    "hubspot-events": {
-      create: () => ({ sink: events({ baseUrl }), twin: createHubspotTwin({ accessToken }) }),
-      secrets: [accessToken],
-      skip: {
-        "sending again adds nothing":
-          "HubSpot refuses a batch with a uuid that it has, so only a lone record is known to be delivered; see 'a " +
-          "resend after a lost 204 ends delivered, once a record stands alone'",
-      },
-    },
-    "hubspot-companies": {
-      create: () => {
-        // The cases take partitions for tenants, and a tenant has one place in a batch here: all are of one metric.
-        const { partition, send: sendTo, ...rest } = companies({ baseUrl, createUnknown: true });
-        const sink: Sink<unknown> = {
-          ...rest,
-          // What the cases hand back is what `encode` made.
-          send: (batch, context) =>
-            sendTo({ ...(batch as Batch<never>), partition: "conformance_checked" }, context),
-        };
-        return { sink, twin: createHubspotTwin({ accessToken }) };
-      },
-      secrets: [accessToken],
-    },
-  };
-  describe.each(Object.entries(subjects))("%s", (_, subject) => {
-    test.for(conformanceCases)("$name", async ({ name, run }, context) => {
-      const reason = subject.skip?.[name];
-      if (reason !== undefined) context.skip(reason);
-      await run(subject);
-    });
-  });
-});
+for (const subject of subjects) describeSink(subject.sink().name, subject, { describe, test });
 
 describe("hubspot-events, mapping", () => {
   test("an event becomes an occurrence with a stable uuid, its own time, and text properties", () => {

@@ -1,7 +1,7 @@
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { type MixpanelOptions, mixpanelOutcomes, mixpanelSink } from "../../adapters/mixpanel/index.ts";
-import { createMixpanelTwin } from "../../adapters/mixpanel/twin.ts";
+import subject, { createMixpanelTwin } from "../../adapters/mixpanel/twin.ts";
 import {
   createHttp,
   type HttpClient,
@@ -13,13 +13,7 @@ import {
   type Sink,
   systemClock,
 } from "../../src/index.ts";
-import {
-  conformanceCases,
-  injectFaults,
-  serveTwin,
-  twinHttp,
-  virtualClock,
-} from "../../src/testing/index.ts";
+import { describeSink, injectFaults, serveTwin, twinHttp, virtualClock } from "../../src/testing/index.ts";
 
 const time = Date.UTC(2026, 0, 1);
 const clock = virtualClock({ start: time });
@@ -67,17 +61,7 @@ async function send<P>(sink: Sink<P>, events: readonly MetricEvent[], http: Http
 
 const many = (count: number) => Array.from({ length: count }, (_, n) => event({ n }, {}, { id: `e-${n}` }));
 
-describe("conformance", () => {
-  test.each(conformanceCases)("$name", async ({ run }) => {
-    await run({
-      create: (world) => ({
-        sink: mixpanelSink({ serviceAccount, host: "http://mixpanel.test" }),
-        twin: createMixpanelTwin({ serviceAccount, clock: world }),
-      }),
-      secrets: [serviceAccount.secret, Buffer.from("robot.1:s3cret").toString("base64")],
-    });
-  });
-});
+describeSink("mixpanel", subject, { describe, test });
 
 describe("the mapping", () => {
   test("carries name, time, user, group and every other field, and asks not to be located", () => {

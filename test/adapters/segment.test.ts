@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { segmentGroupsSink, segmentSink } from "../../adapters/segment/index.ts";
 import { faultOf } from "../../adapters/segment/send.ts";
-import { createSegmentTwin } from "../../adapters/segment/twin.ts";
+import subjects, { createSegmentTwin } from "../../adapters/segment/twin.ts";
 import {
   createHttp,
   type HttpClient,
@@ -16,12 +16,12 @@ import {
   systemClock,
 } from "../../src/index.ts";
 import {
-  conformanceCases,
+  describeSink,
   injectFaults,
-  sampleEvent,
   serveTwin,
   type TwinHandler,
   twinHttp,
+  virtualClock,
 } from "../../src/testing/index.ts";
 
 const writeKey = "test-write-key";
@@ -98,26 +98,7 @@ afterEach(() => {
   expect(printed).not.toHaveBeenCalled();
 });
 
-describe.each([
-  ["segment", segmentSink],
-  ["segment-groups", segmentGroupsSink],
-] as const)("conformance of %s", (_name, create) => {
-  const skip: Readonly<Record<string, string>> = {
-    "a success that the vendor did not write is not one":
-      "Segment's pages promise no body, so an empty one is a success; the verdicts' table below has the others",
-  };
-  test.for(conformanceCases)("$name", async ({ name, run }, context) => {
-    if (skip[name] !== undefined) context.skip(skip[name]);
-    await run({
-      create: (clock) => ({ sink: create({ writeKey }), twin: createSegmentTwin({ writeKey, clock }) }),
-      secrets: [writeKey, Buffer.from(`${writeKey}:`).toString("base64")],
-      event: (n, now) => {
-        const sample = sampleEvent(n, now);
-        return { ...sample, metadata: { ...sample.metadata, tenant_name: `Tenant ${n}` } };
-      },
-    });
-  });
-});
+for (const subject of subjects) describeSink(subject.sink(virtualClock()).name, subject, { describe, test });
 
 describe("track", () => {
   test("an event becomes a call with its name, data, tenant and time", () => {

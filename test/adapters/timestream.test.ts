@@ -4,11 +4,11 @@ import {
   type TimestreamRecord,
   timestreamSink,
 } from "../../adapters/timestream/index.ts";
-import { createTimestreamTwin } from "../../adapters/timestream/twin.ts";
+import subject, { createTimestreamTwin } from "../../adapters/timestream/twin.ts";
 import type { Clock, HttpClient, HttpRequest, JsonObject, MetricEvent, Sink } from "../../src/index.ts";
 import { createHttp, isSinkUnavailable, systemClock } from "../../src/index.ts";
 import {
-  conformanceCases,
+  describeSink,
   injectFaults,
   serveTwin,
   type TwinHandler,
@@ -89,14 +89,7 @@ function world(options: Parameters<typeof createTimestreamTwin>[0] = {}) {
 
 const delivered = { status: "delivered" };
 
-describe("conformance", () => {
-  test.each(conformanceCases)("$name", async ({ run }) => {
-    await run({
-      create: (clock) => ({ sink: sinkWith(), twin: createTimestreamTwin({ clock }) }),
-      secrets: [account.credentials.secretAccessKey],
-    });
-  });
-});
+describeSink("timestream", subject, { describe, test });
 
 describe("mapping", () => {
   test.each<[string, EventParts, Partial<TimestreamRecord>]>([

@@ -1,0 +1,120 @@
+// What `send` promises about items: as many as the limits say, one outcome each, the same ones again.
+import assert from "node:assert/strict";
+import { assertOnly, openWorld, storedIn } from "../case-world.ts";
+import type { ConformanceCase } from "../conformance.ts";
+import type { TwinHandler } from "../twin.ts";
+
+export const deliveryCases: readonly ConformanceCase[] = [
+  {
+    name: "no item, one, a full request and one more",
+    promise:
+      "Whatever number of events comes, the batches that the sink's own limits make are ones that its vendor takes.",
+    run: async (subject) => {
+      const none = openWorld(subject);
+      await none.send([], { partition: none.sink.partition?.(none.event(0)) ?? "" });
+      assert.equal(storedIn(none.twin), 0, "a batch without items stored something");
+
+      const one = openWorld(subject);
+      await one.deliver(one.items(1));
+      assert.equal(storedIn(one.twin), 1, "the twin stored another number of items than one");
+
+      const full = openWorld(subject);
+      const items = full.items(full.sink.limits.itemsPerRequest);
+      await full.deliver(items);
+      assert.equal(
+        storedIn(full.twin),
+        items.length,
+        "the twin stored another number of items than a full request's",
+      );
+
+      const more = openWorld(subject);
+      const events = items.map(({ event }) => event);
+      const { fates } = await more.settle([...events, more.event(events.length + 1)]);
+      assert.deepEqual(new Set(fates), new Set(["delivered"]), "one event more than a request holds");
+      assert.equal(storedIn(more.twin), items.length + 1, "one event more than a request holds");
+    },
+  },
+  {
+    name: "a poisoned record is rejected alone, in its place",
+    promise: "One record that the vendor refuses for good is one dead letter; those around it are delivered.",
+    run: async (subject) => {
+      const poison = subject.poison?.bind(subject);
+      assert.ok(poison !== undefined, "the subject has no `poison`: give it one, or a reason under `skip`");
+      for (const place of [0, 1, 4]) {
+        const world = openWorld(subject);
+        const bad = world.alongside(poison(100, world.clock.now()));
+        const good = world.items(4).map(({ event }) => event);
+        const events = [...good.slice(0, place), bad, ...good.slice(place)];
+        const { fates } = await world.settle(events);
+        const expected = events.map((_, index) => (index === place ? "rejected" : "delivered"));
+        assert.deepEqual(fates, expected, `with a poisoned record as number ${place + 1} of 5`);
+        assert.equal(
+          storedIn(world.twin),
+          4,
+          "the twin holds another number of records than the four good ones",
+        );
+      }
+    },
+  },
+  {
+    name: "sending again adds nothing",
+    promise: "After a lost reply the batch is sent again; the vendor must see the same ids.",
+    run: async (subject) => {
+      for (const kind of ["reset-after-store", "reset-in-reply"] as const) {
+        const world = openWorld(subject);
+        const items = world.items(10);
+        await world.send(items, { fault: { kind } });
+        const lost = [...world.twin.stored.keys()];
+        const events = items.map(({ event }) => event);
+        // Attempts of one batch, as after a lost reply; then the same events in another run, as after a crash.
+        await world.send(items, { attempt: 2 });
+        const { fates } = await world.settle(events);
+        assert.ok(
+          !fates.includes("pending") && !fates.includes("rejected"),
+          `sent again, an item is ${fates.join(", ")}`,
+        );
+        assert.equal(storedIn(world.twin), items.length, "what was sent again was stored again");
+        for (const id of lost) assert.ok(world.twin.stored.has(id), "the second try used other ids");
+      }
+    },
+  },
+  {
+    name: "two deliveries at once do not mix",
+    promise:
+      "The core has several requests under way; each has its own outcome, and what one knows the other does not.",
+    run: async (subject) => {
+      for (const failing of [0, 1]) {
+        const world = openWorld(subject);
+        const items = world.items(6);
+        const batches = [items.slice(0, 3), items.slice(3)];
+        // The replies come in the other order.
+        const handlers = batches.map(
+          (_, index): TwinHandler =>
+            async (request) => {
+              await world.clock.sleep(index === 0 ? 2000 : 1000);
+              if (index === failing) return new Response("<html>", { status: 500 });
+              return await world.twin.handle(request);
+            },
+        );
+        const results = await Promise.all(
+          batches.map((batch, index) => world.send(batch, { handle: handlers[index] ?? world.twin.handle })),
+        );
+        for (const [index, result] of results.entries()) {
+          // A sink that makes no request meets no failure.
+          const fails = index === failing && result.requests > 0;
+          assertOnly(
+            result,
+            fails ? ["transient", "unknown"] : ["delivered"],
+            `of two deliveries at once, in number ${index + 1},`,
+          );
+        }
+        const expected = results.filter(({ statuses }) => statuses[0] === "delivered").length * 3;
+        assert.equal(
+          storedIn(world.twin),
+          expected,
+          "the twin holds other items than those that were delivered",
+        );
+      }
+    },
+  },
+];

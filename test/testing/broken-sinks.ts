@@ -1,0 +1,379 @@
+// The smallest honest sink with its vendor, and for every conformance case one way to break it, and it alone.
+import {
+  classifyReply,
+  defineSink,
+  type HttpReply,
+  isSinkUnavailable,
+  type Outcome,
+  type Sink,
+  stableUuid,
+  type Verdict,
+} from "../../src/index.ts";
+import { type ConformanceSubject, sampleEvent, type Twin } from "../../src/testing/index.ts";
+
+const secret = "key-5d41402abc";
+const url = "https://honest.test/";
+const itemsPerRequest = 100;
+
+export interface Payload {
+  readonly id: string;
+  readonly note: unknown;
+}
+type HonestSink = Sink<Payload>;
+type Reply = readonly Outcome[] | Verdict;
+
+/** Stores each id once, refuses poison by its index, and says how many it took. */
+function honestTwin(): Twin {
+  const stored = new Map<string, number>();
+  return {
+    stored,
+    handle: async (request) => {
+      const items: readonly Payload[] = JSON.parse(await request.text());
+      if (items.length > itemsPerRequest) return Response.json({ error: "too many" }, { status: 400 });
+      const refused = items.flatMap(({ note }, index) => (note === "poison" ? [index] : []));
+      for (const { id, note } of items) if (note !== "poison") stored.set(id, 1);
+      return Response.json({ taken: items.length - refused.length, refused });
+    },
+  };
+}
+
+export function honestSink(): HonestSink {
+  return defineSink({
+    name: "honest",
+    limits: {
+      itemsPerRequest,
+      bytesPerRequest: 200_000,
+      bytesPerItem: 100_000,
+      envelopeBytes: 2,
+      concurrency: 2,
+    },
+    encode: ({ id, tenantId, metricName, data }) => {
+      const payload: Payload = { id: stableUuid(tenantId, metricName, id), note: data["note"] };
+      return { payload, bytes: bytesOf(payload) };
+    },
+    send: async ({ items }, { http, signal }): Promise<Reply> => {
+      const headers = { authorization: secret };
+      const body = JSON.stringify(items.map(({ payload }) => payload));
+      const reply = await http({ method: "POST", url, headers, body }, signal);
+      return classifyReply("Honest", reply) ?? outcomesOf(reply, items.length);
+    },
+  });
+}
+
+function bytesOf(payload: Payload): number {
+  return Buffer.byteLength(JSON.stringify(payload)) + 1;
+}
+
+function outcomesOf({ body }: HttpReply, count: number): Reply {
+  const answer = parse(body);
+  if (answer === undefined || answer.taken + answer.refused.length !== count) {
+    return { status: "transient", reason: "Honest answered something else" };
+  }
+  return Array.from({ length: count }, (_, index) =>
+    answer.refused.includes(index)
+      ? { status: "rejected", reason: "Honest refuses it", code: "REFUSED" }
+      : { status: "delivered" },
+  );
+}
+
+function parse(body: string): { readonly taken: number; readonly refused: readonly unknown[] } | undefined {
+  try {
+    const answer: unknown = JSON.parse(body);
+    if (typeof answer !== "object" || answer === null) return undefined;
+    if (!("taken" in answer && "refused" in answer)) return undefined;
+    const { taken, refused } = answer;
+    return typeof taken === "number" && Array.isArray(refused) ? { taken, refused } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function subjectOf(change: (sink: HonestSink) => HonestSink = (sink) => sink): ConformanceSubject {
+  return {
+    sink: () => change(honestSink()),
+    twin: honestTwin,
+    secrets: [secret],
+    poison: (n, now) => {
+      const event = sampleEvent(n, now);
+      return { ...event, data: { ...event.data, note: "poison" } };
+    },
+  };
+}
+
+/** Changes what a call of `send` answers; `error` is what it threw instead. */
+function answering(
+  change: (
+    answer: Reply | undefined,
+    error: unknown,
+    seen: { readonly status: number; readonly headers: HttpReply["headers"]; readonly body: string },
+    context: Parameters<HonestSink["send"]>[1],
+  ) => Reply | Promise<Reply>,
+): (sink: HonestSink) => HonestSink {
+  return (sink) => ({
+    ...sink,
+    send: async (batch, context) => {
+      let seen: { status: number; headers: HttpReply["headers"]; body: string } = {
+        status: 0,
+        headers: {},
+        body: "",
+      };
+      const http: typeof context.http = async (request, signal) => {
+        const reply = await context.http(request, signal);
+        seen = reply;
+        return reply;
+      };
+      try {
+        return await change(await sink.send(batch, { ...context, http }), undefined, seen, context);
+      } catch (error) {
+        return await change(undefined, error, seen, context);
+      }
+    },
+  });
+}
+
+/** What it would have been. */
+function pass(answer: Reply | undefined, error: unknown): Reply {
+  if (answer === undefined) throw error;
+  return answer;
+}
+
+export interface BrokenSink {
+  /** The one case that must see it. */
+  readonly breaks: string;
+  readonly how: string;
+  readonly change: (sink: HonestSink) => HonestSink;
+}
+
+export const brokenSinks: readonly BrokenSink[] = [
+  {
+    breaks: "names and limits are usable",
+    how: "a name with a slash",
+    change: (sink) => ({ ...sink, name: "a/b" }),
+  },
+  {
+    breaks: "encoding is pure and the same for ever",
+    how: "the time of sending in the payload",
+    change: (sink) => ({
+      ...sink,
+      encode: (event) => {
+        const encoded = sink.encode(event);
+        if (!("payload" in encoded)) return encoded;
+        const payload = { ...encoded.payload, sentAt: Date.now() };
+        return { payload, bytes: bytesOf(payload) };
+      },
+    }),
+  },
+  {
+    breaks: "bytes are never under the real share",
+    how: "characters counted for bytes",
+    change: (sink) => ({
+      ...sink,
+      encode: (event) => {
+        const encoded = sink.encode(event);
+        if (!("payload" in encoded)) return encoded;
+        return { ...encoded, bytes: JSON.stringify(encoded.payload).length + 1 };
+      },
+    }),
+  },
+  {
+    breaks: "a hostile record costs itself alone",
+    how: "a mapping that trusts a type",
+    change: (sink) => ({
+      ...sink,
+      encode: (event) => {
+        // What a mapping without strict types would do.
+        const user = event.metadata["user_id"] as unknown as string;
+        return user.startsWith("bot-") ? { filtered: "no person" } : sink.encode(event);
+      },
+    }),
+  },
+  {
+    breaks: "tenants stay apart",
+    how: "an id without its tenant",
+    change: (sink) => ({
+      ...sink,
+      encode: (event) => {
+        const payload = { id: event.id, note: event.data["note"] };
+        return { payload, bytes: bytesOf(payload) };
+      },
+    }),
+  },
+  {
+    breaks: "no item, one, a full request and one more",
+    how: "a limit that the vendor does not have",
+    change: (sink) => ({ ...sink, limits: { ...sink.limits, itemsPerRequest: itemsPerRequest + 1 } }),
+  },
+  {
+    breaks: "a poisoned record is rejected alone, in its place",
+    how: "outcomes in another order",
+    change: answering((answer, error) => {
+      const kept = pass(answer, error);
+      return "status" in kept ? kept : kept.toReversed();
+    }),
+  },
+  {
+    breaks: "sending again adds nothing",
+    how: "an id from the attempt",
+    change: (sink) => ({
+      ...sink,
+      send: async (batch, context) => {
+        if (context.attempt === 1) return await sink.send(batch, context);
+        const items = batch.items.map((item) => ({
+          ...item,
+          payload: { ...item.payload, id: `${item.payload.id}-${context.attempt}` },
+        }));
+        return await sink.send({ ...batch, items }, context);
+      },
+    }),
+  },
+  {
+    breaks: "two deliveries at once do not mix",
+    how: "one variable for all requests",
+    change: (sink) => {
+      let failed: Verdict | undefined;
+      return {
+        ...sink,
+        send: async (batch, context) => {
+          failed = undefined;
+          const answer = await sink.send(batch, context);
+          if ("status" in answer && answer.status === "transient") failed = answer;
+          return failed ?? answer;
+        },
+      };
+    },
+  },
+  {
+    breaks: "401 and 403 make the sink unavailable",
+    how: "a refusal of the records",
+    change: answering((answer, error, { status }) =>
+      status === 401 || status === 403
+        ? { status: "refused", reason: "no", code: "NO" }
+        : pass(answer, error),
+    ),
+  },
+  {
+    breaks: "a page that says 404 costs no record its life",
+    how: "a refusal of the records",
+    change: answering((answer, error, { status }) =>
+      status === 404 ? { status: "refused", reason: "no", code: "NO" } : pass(answer, error),
+    ),
+  },
+  {
+    breaks: "a conflict is no delivery, and rejects no batch",
+    how: "taken for delivered before",
+    change: answering((answer, error, { status }) =>
+      status === 409 ? { status: "delivered" } : pass(answer, error),
+    ),
+  },
+  {
+    breaks: "413 is refused, so that the core halves the request",
+    how: "tried again as it is",
+    change: answering((answer, error, { status }) =>
+      status === 413 ? { status: "transient", reason: "later" } : pass(answer, error),
+    ),
+  },
+  {
+    breaks: "429 is transient and waits as long as it asks",
+    how: "dates not understood",
+    change: answering((answer, error, { status, headers }) => {
+      const seconds = Number(headers["retry-after"]);
+      if (status !== 429 || !Number.isNaN(seconds)) return pass(answer, error);
+      return { status: "transient", reason: "throttled" };
+    }),
+  },
+  {
+    breaks: "a server's fault is transient, whatever its body",
+    how: "a page that is taken for a refusal",
+    change: answering((answer, error, { status }) =>
+      status === 503 ? { status: "refused", reason: "no", code: "NO" } : pass(answer, error),
+    ),
+  },
+  {
+    breaks: "a success that the vendor did not write is not one",
+    how: "a trusted status",
+    change: answering((answer, error, { status, body }) =>
+      status === 200 && parse(body) === undefined ? { status: "delivered" } : pass(answer, error),
+    ),
+  },
+  {
+    breaks: "a garbled success refuses nothing",
+    how: "a damaged header that condemns the records",
+    change: answering((answer, error, { status, headers }) =>
+      status === 200 && headers["content-type"] === "text/html"
+        ? { status: "refused", reason: "no JSON", code: "NO" }
+        : pass(answer, error),
+    ),
+  },
+  {
+    breaks: "a redirect is not followed",
+    how: "following it",
+    change: answering(async (answer, error, { headers }, { http, signal }) => {
+      const { location } = headers;
+      if (location !== undefined) await http({ method: "GET", url: location, headers: {} }, signal);
+      return pass(answer, error);
+    }),
+  },
+  {
+    breaks: "messages hold no secret and no record's value",
+    how: "the body in the reason",
+    change: answering((answer, error, { status, body }) =>
+      status === 500 ? { status: "transient", reason: `Honest said ${body}` } : pass(answer, error),
+    ),
+  },
+  {
+    breaks: "a cut connection is unknown",
+    how: "hope",
+    change: answering((answer, error, _seen, { signal }) =>
+      answer === undefined && !signal.aborted && !isSinkUnavailable(error)
+        ? { status: "delivered" }
+        : pass(answer, error),
+    ),
+  },
+  {
+    breaks: "a hang ends as unknown when its time is over",
+    how: "despair",
+    change: answering((answer, error, _seen, { signal }) =>
+      signal.aborted ? { status: "refused", reason: "no answer", code: "NO" } : pass(answer, error),
+    ),
+  },
+  {
+    breaks: "a slow reply is waited for",
+    how: "a patience of its own",
+    change: (sink) => ({
+      ...sink,
+      send: async (batch, context) => {
+        const settled = new AbortController();
+        const impatient = context.clock
+          .sleep(2500, settled.signal)
+          .then((): Verdict => ({ status: "transient", reason: "too slow" }));
+        try {
+          return await Promise.race([sink.send(batch, context), impatient]);
+        } finally {
+          settled.abort();
+        }
+      },
+    }),
+  },
+  {
+    breaks: "an abort settles at once",
+    how: "a last wait",
+    change: (sink) => ({
+      ...sink,
+      send: async (batch, context) => {
+        try {
+          return await sink.send(batch, context);
+        } finally {
+          if (context.signal.aborted) await context.clock.sleep(1000);
+        }
+      },
+    }),
+  },
+  {
+    breaks: "nothing is left running",
+    how: "a timer that nobody stops",
+    change: (sink) => {
+      setInterval(() => {}, 60_000).unref();
+      return sink;
+    },
+  },
+];
