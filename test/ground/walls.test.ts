@@ -60,6 +60,8 @@ test.each([
   ["adapters/a/index.ts", 'import { lane } from "../../src/delivery/lane.ts";'],
   ["adapters/a/index.ts", 'import { shared } from "../shared.ts";'],
   ["adapters/a/index.ts", 'import config from "../../config/fanout.config.ts";'],
+  ["adapters/a/index.ts", 'import type { Twin } from "../../src/testing/index.ts";'],
+  ["adapters/a/index.ts", 'import subject from "./twin.ts";'],
   ["adapters/a/twin.ts", 'import { s3Twin } from "../../test/support/s3-twin.ts";'],
   ["config/a.ts", 'import { app } from "../infra/app.ts";'],
   ["infra/app.ts", 'import { generateObjects } from "../samples/generate.ts";'],

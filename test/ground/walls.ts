@@ -69,6 +69,10 @@ function direction(file: string, { target, relative }: Import): string | undefin
   if (to === -1 || to > from) return `${file} imports ${target}, which stands outside of ${order[from]}`;
   if (order[from] !== "adapters") return undefined;
   const own = `${file.split("/").slice(0, 2).join("/")}/`;
+  // What is deployed must not load what tests it.
+  if (!file.endsWith("/twin.ts") && (target === "src/testing/index.ts" || target === `${own}twin.ts`)) {
+    return `${file} imports ${target}, which is for its twin and for tests`;
+  }
   return target.startsWith(own) || publicToAdapters.has(target)
     ? undefined
     : `${file} imports ${target}, which no adapter may see`;
