@@ -70,8 +70,9 @@ function direction(file: string, { target, relative }: Import): string | undefin
   if (order[from] !== "adapters") return undefined;
   const own = `${file.split("/").slice(0, 2).join("/")}/`;
   // What is deployed must not load what tests it.
-  if (!file.endsWith("/twin.ts") && (target === "src/testing/index.ts" || target === `${own}twin.ts`)) {
-    return `${file} imports ${target}, which is for its twin and for tests`;
+  const isTwin = (name: string) => /[/-]twin\.ts$/.test(name);
+  if (!isTwin(file) && (target === "src/testing/index.ts" || isTwin(target))) {
+    return `${file} imports ${target}, which is for twins and tests`;
   }
   return target.startsWith(own) || publicToAdapters.has(target)
     ? undefined
