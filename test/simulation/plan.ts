@@ -300,7 +300,9 @@ function drawObject(d: Dice, key: string, size: number): ObjectPlan {
     const metric = d.pick(["uploads", "findings"]);
     const id = d.chance(0.5) ? `${key}-e${n}` : undefined;
     // Within the last quarter of an hour, rarely too old for Timestream or too far ahead for Mixpanel.
-    const age = d.chance(0.05) ? d.pick([-2 * 3_600_000, -3_630_000, 700 * 86_400_000]) : d.int(0, 900) * 1000;
+    const age = d.chance(0.05)
+      ? d.pick([-2 * 3_600_000, -3_630_000, 700 * 86_400_000])
+      : d.int(0, 900) * 1000;
     const time = start - age;
     const record = {
       metric_name: metric,

@@ -11,9 +11,12 @@ export interface Vendor {
   holds(item: Item<unknown>): boolean;
   /** Whether a well vendor, or its mapping, would refuse the record today. Absent when nobody can tell. */
   refuses?(place: Place): boolean;
-  /** Under whose name it keeps which record. */
-  kept(): Iterable<{ readonly tenant: string; readonly object: string; readonly n: number }>;
+  /** Under whose name it keeps what. */
+  kept(): Iterable<Kept>;
 }
+
+/** A record, or where a vendor keeps no single ones, the name that came with its tenant. */
+export type Kept = { readonly tenant: string } & (Place | { readonly tenantName: string });
 
 /** Where the record of an event stands: its data say so. */
 export interface Place {
