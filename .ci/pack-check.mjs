@@ -45,7 +45,7 @@ const required = [
 /** A few names of an entry, so that an entry that resolves to an empty file is noticed. */
 const named = {
   ".": ["createWorker", "createHttp", "classifyReply", "sinkUnavailable", "StoreError", "stableUuid"],
-  "./testing": ["serveTwin", "twinHttp"],
+  "./testing": ["serveTwin", "twinHttp", "describeSink", "conformanceCases", "scoreSink", "injectFaults"],
 };
 
 /** What the check found, as opposed to a fault of the check. */

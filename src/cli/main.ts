@@ -8,6 +8,7 @@ import * as z from "zod";
 import { ConfigError } from "../config.ts";
 import { StoreError } from "../store/object-store.ts";
 import { catalog } from "./catalog.ts";
+import { certify } from "./certify.ts";
 import { loadConfig } from "./config-file.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { provision } from "./provision.ts";
@@ -135,6 +136,24 @@ Exit codes: 0 all is there or could be made, 1 something is not as it must be or
       stdout: process.stdout,
       stderr: process.stderr,
     });
+  });
+
+program
+  .command("certify")
+  .description("run the conformance cases on a sink: of a file, a folder or a package")
+  .argument("<module>", "an adapter's folder or twin, or a package's, such as acme-sink/twin")
+  .option("--json", "print one JSON document to stdout, all else to stderr")
+  .showHelpAfterError("(run `fanout certify --help` for the options)")
+  .addHelpText(
+    "after",
+    `
+Exit codes:
+    0  every promise is kept, or skipped with a reason
+    1  a promise is broken
+    2  wrong use, or no module that exports a sink and its twin`,
+  )
+  .action(async (module: string, flags: { readonly json?: boolean }) => {
+    process.exitCode = await certify({ module, json: flags.json === true, stdout: process.stdout });
   });
 
 /** One Ctrl-C may come twice: a terminal sends it to npm and to us, and npm passes it on. */
