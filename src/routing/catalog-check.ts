@@ -137,8 +137,9 @@ function* problemsOf(file: string, metric: Metric): Iterable<string> {
   if (fileName !== undefined && fileName !== name) {
     yield `the file must have the metric's name: call it ${name}.ts, or the metric ${fileName}`;
   }
-  yield* pathProblems(metric, "tenantId", tenantId, { type: "string" });
-  if (eventTime !== undefined) yield* pathProblems(metric, "eventTime", eventTime);
+  const misplaced = [...pathProblems(metric, "tenantId", tenantId, { type: "string" })];
+  if (eventTime !== undefined) misplaced.push(...pathProblems(metric, "eventTime", eventTime));
+  yield* misplaced;
   for (const [field, declared] of Object.entries({ ...dimensions, ...data })) {
     yield* fieldProblems(metric, field, declared);
   }
@@ -146,7 +147,8 @@ function* problemsOf(file: string, metric: Metric): Iterable<string> {
     if (Object.hasOwn(data, field)) yield `${field}: it is a dimension and data at once: rename one of them`;
   }
   const parsed = parseEvent(sampleRecord(metric), () => name);
-  if ("refusal" in parsed) yield `sample: it makes no event: ${parsed.refusal.reason}`;
+  if (misplaced.length === 0 && "refusal" in parsed)
+    yield `sample: it makes no event: ${parsed.refusal.reason}`;
   if (Object.keys(data).length === 0)
     yield "it has no data, so there is nothing to count or show: add a field";
   yield* sinkProblems(metric);
