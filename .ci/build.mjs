@@ -1,7 +1,7 @@
 // Builds dist/: what the package publishes. Node runs no .ts inside node_modules, so consumers get JavaScript and
 // declarations; in this repository nothing reads dist.
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -13,6 +13,9 @@ rmSync(join(root, "dist"), { recursive: true, force: true });
 const tsc = join(root, "node_modules", ".bin", "tsc");
 const { status } = spawnSync(tsc, ["--project", "tsconfig.build.json"], { cwd: root, stdio: "inherit" });
 if (status !== 0) stop("The build failed: tsc says why above.");
+
+// What `fanout new-sink` writes is text to the compiler.
+cpSync(join(root, "src/cli/templates"), join(root, "dist/src/cli/templates"), { recursive: true });
 
 for (const [name, path] of Object.entries(bin)) {
   const file = join(root, path);

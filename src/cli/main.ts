@@ -11,6 +11,7 @@ import { catalog } from "./catalog.ts";
 import { certify } from "./certify.ts";
 import { loadConfig } from "./config-file.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { newSink } from "./new-sink.ts";
 import { provision } from "./provision.ts";
 import { run } from "./run.ts";
 
@@ -154,6 +155,17 @@ Exit codes:
   )
   .action(async (module: string, flags: { readonly json?: boolean }) => {
     process.exitCode = await certify({ module, json: flags.json === true, stdout: process.stdout });
+  });
+
+program
+  .command("new-sink")
+  .description("write a sink, its twin, a test and a page, which pass as they are")
+  .argument("<name>", "what it is called in books and letters: a-z, 0-9 and -")
+  .option("--dir <folder>", "where it goes (default: adapters/<name> in this repository, <name> elsewhere)")
+  .showHelpAfterError("(run `fanout new-sink --help` for the options)")
+  .action(async (name: string, { dir }: { readonly dir?: string }) => {
+    const where = dir === undefined ? {} : { dir };
+    process.exitCode = await newSink({ name, ...where, cwd: process.cwd(), stdout: process.stdout });
   });
 
 /** One Ctrl-C may come twice: a terminal sends it to npm and to us, and npm passes it on. */
