@@ -93,10 +93,6 @@ interface Refusal {
 
 const empty: Refusal = { code: "EMPTY_RECORD", reason: "the record holds no event" };
 const noData: Refusal = { code: "NO_DATA", reason: "the record has no data" };
-const badEventId: Refusal = {
-  code: "EVENT_ID_INVALID",
-  reason: "metadata.event_id must be text that is not blank, or be left out",
-};
 const down: Refusal = { code: "DIRECTORY_DOWN", reason: "the tenant directory did not answer" };
 const tooLarge: Refusal = {
   code: "ANSWER_TOO_LARGE",
@@ -135,8 +131,6 @@ export function createTransform(
       if ("refusal" in parsed) return parsed;
       const refusal = check(parsed.event);
       if (refusal !== undefined) return { refusal };
-      const given = parsed.event.metadata["event_id"];
-      if (!isNothing(given) && given !== parsed.event.id) return { refusal: badEventId };
       events.push(parsed.event);
     }
     return events.length === 0 ? { refusal: empty } : { events };

@@ -25,10 +25,18 @@ export function createRecordCheck(
       { metadata: new Map(Object.entries(dimensions)), data: new Map(Object.entries(data)) },
     ]),
   );
-  return ({ metricName, metadata, data }) => {
+  return ({ id, metricName, metadata, data }) => {
     const declared = byName.get(metricName);
     if (declared === undefined) {
       return { code: "METRIC_UNKNOWN", reason: "metric_name is not in the catalog: declare the metric" };
+    }
+    // One that cannot be used must not be replaced in silence.
+    const given = metadata["event_id"];
+    if (!isNothing(given) && given !== id) {
+      return {
+        code: "FIELD_INVALID",
+        reason: "metadata.event_id must be text that is not blank, or left out",
+      };
     }
     return (
       judge("metadata", metadata, declared.metadata, ownMetadata) ??
