@@ -33,7 +33,7 @@ const entries = Object.keys(exports)
 
 /** What may be in the tarball. Maps are not: their sources are not published. */
 const allowed =
-  /^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/(src|adapters|config)\/.+(\.js|\.d\.ts))$/;
+  /^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/(src|adapters|config)\/.+(\.js|\.d\.ts)|dist\/src\/cli\/templates\/\w+\.txt)$/;
 /** What must be: the command finds its default configuration beside itself. */
 const required = [
   "package.json",
@@ -59,8 +59,11 @@ try {
   const consumer = install(tarball);
   importAll(consumer);
   runCommand(consumer);
+  writeSink(consumer);
   compileConsumer(consumer);
-  console.log(`The package holds: ${entries.length} entries import and type-check, the command answers.`);
+  console.log(
+    `The package holds: ${entries.length} entries import and type-check, the command answers, a new sink certifies.`,
+  );
 } catch (error) {
   if (!(error instanceof Failure)) throw error;
   console.error(error.message);
@@ -105,7 +108,8 @@ function lint(tarball) {
 function install(tarball) {
   const consumer = join(scratch, "consumer");
   mkdirSync(consumer);
-  writeFileSync(join(consumer, "package.json"), JSON.stringify({ private: true, type: "module" }));
+  // Otherwise npm installs into a folder above that happens to have packages.
+  writeFileSync(join(consumer, "package.json"), "{}");
   const flags = ["--no-audit", "--no-fund", "--no-progress", "--loglevel=error", "--prefer-offline"];
   run("npm", ["install", ...flags, tarball], consumer, {
     otherwise: "The tarball does not install into an empty folder (see above).",
@@ -147,6 +151,28 @@ function runCommand(consumer) {
       `${stdout}${stderr}The installed command does not load its own configuration: it should exit with 2 and name ` +
         `the missing SEGMENT_WRITE_KEY, not exit with ${status}.`,
     );
+  }
+}
+
+/** What an author does first: a sink that compiles, passes its test and certifies without an edit, also once built. */
+function writeSink(consumer) {
+  const fanout = (...args) => [["--no", "--", "fanout", ...args], "npx"];
+  const steps = [
+    [...fanout("new-sink", "acme"), /acme\/index\.mts/],
+    [["--test", "acme/acme.test.mts"], "node", /fail 0/],
+    [...fanout("certify", "./acme"), /^acme: certified .*0 broken, 0 skipped/],
+    [["--project", "."], "tsc", /^$/],
+    [...fanout("certify", "./dist/acme"), /^acme: certified .*0 broken, 0 skipped/],
+  ];
+  for (const [args, command, expected] of steps) {
+    const said = run(command, args, consumer, {
+      otherwise: `A new sink does not work as it is: ${command} ${args.join(" ")} (see above).`,
+    });
+    if (!expected.test(said)) {
+      throw new Failure(
+        `${said}A new sink does not work as it is: ${command} ${args.join(" ")} says otherwise.`,
+      );
+    }
   }
 }
 
