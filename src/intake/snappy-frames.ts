@@ -98,6 +98,9 @@ export async function* unsnapHadoop(reading: Reading): Parts {
  */
 const maxHadoopBlockBytes = 0x08ffffff;
 
+/** The first two characters of an object or array in UTF-16 BE, RFC 8259, 2: as a length, 0x5b0020, say. */
+const begunInUtf16 = /^\0[{[\t\n\r ]\0[{}[\]"\-0-9tfn\t\n\r ]/;
+
 /** What {@link looksLikeHadoop} wants to see. */
 export const hadoopHeadBytes = 20;
 
@@ -105,15 +108,16 @@ export const hadoopHeadBytes = 20;
  * Whether an object can be Hadoop's Snappy, which has no magic of its own.
  *
  * No JSON is ever taken for it: its first byte is below 9 and its fifth is 0 or 1, control characters that JSON has
- * nowhere. Nor is it ever taken for JSON, for the same reason. Other binary data would also need three lengths that
- * agree with each other and a first element that is a literal which fits.
+ * nowhere. Nor is it ever taken for JSON, for the same reason. In UTF-16 an object or array begins with two characters
+ * that no such stream is allowed to begin with. Other binary data would also need three lengths that agree with each
+ * other and a first element that is a literal which fits.
  *
  * @param head the first {@link hadoopHeadBytes} bytes, or fewer when the object has no more.
  */
 export function looksLikeHadoop(head: Buffer, size: number): boolean {
   // What Hadoop writes for a stream of nothing.
   if (size === lengthBytes) return head.readUInt32BE() === 0;
-  if (head.length < 2 * lengthBytes) return false;
+  if (head.length < 2 * lengthBytes || begunInUtf16.test(head.toString("latin1", 0, 4))) return false;
   const blockBytes = head.readUInt32BE(0);
   const chunkBytes = head.readUInt32BE(lengthBytes);
   if (blockBytes === 0 || blockBytes > maxHadoopBlockBytes) return false;

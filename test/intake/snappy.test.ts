@@ -195,12 +195,13 @@ describe("Hadoop's Snappy, which has no magic,", () => {
     fc.assert(fc.property(jsonPieces, (text) => noText(text.padEnd(hadoopHeadBytes))));
     fc.assert(
       fc.property(hostileJson, fc.constantFrom(undefined, 2, "\t"), (value, indent) =>
-        noText(JSON.stringify(value, null, indent).padEnd(hadoopHeadBytes)),
+        noText(JSON.stringify([value], null, indent).padEnd(hadoopHeadBytes)),
       ),
     );
     fc.assert(
       fc.property(fc.string({ minLength: 20, unit: "binary" }), (text) => noText(text.replaceAll("\0", "0"))),
     );
+    noText('{\n\t"\ufeff\u4000 ": []\n}'.padEnd(hadoopHeadBytes));
     for (const blank of ["\t", "\n", "\r", " ", "\ufeff"]) noText(`${blank.repeat(30)}{"a":1}`);
   });
 
