@@ -337,7 +337,7 @@ function gzip(content: Buffer, framing: Framing): Buffer {
  * One deflated entry whose checksum and sizes stand behind the data and are zero in the local header.
  * Layout: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.3.7 to 4.3.16.
  */
-function zip(name: string, content: Buffer): Buffer {
+export function zip(name: string, content: Buffer): Buffer {
   const entryName = Buffer.from(name);
   const data = deflateRawSync(content);
   const sums = fields([4, crc32(content)], [4, data.length], [4, content.length]);
