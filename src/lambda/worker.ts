@@ -4,6 +4,7 @@ import { type Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
 import { ObjectBusy } from "../books/claim.ts";
 import type { ObjectReport } from "../books/report.ts";
 import { type Clock, systemClock } from "../delivery/clock.ts";
+import { defaultErrorPrefixes } from "../intake/error-prefixes.ts";
 import { type ObjectRef, parseNotification } from "../intake/notification.ts";
 import type { Logger } from "../log.ts";
 import { StoreError } from "../store/object-store.ts";
@@ -37,9 +38,7 @@ export interface LambdaOptions {
   readonly clock?: Clock;
 }
 
-/** The stream's `ErrorOutputPrefix` of this project's pipelines, and Firehose's own when a stream has none.
- * https://docs.aws.amazon.com/firehose/latest/dev/s3-prefixes.html */
-export const defaultErrorPrefixes: readonly string[] = ["Error/", "processing-failed/"];
+export { defaultErrorPrefixes };
 
 /** What the handler asks of Lambda's context. */
 export interface LambdaContext {

@@ -34,6 +34,7 @@ test("what is allowed is no breach", () => {
     "src/event.ts": 'import type { B } from "./worker.ts";\n/**\n * import x from "../config/a.ts"\n */',
     "src/store/s3.ts": 'const sdk = await import("@aws-sdk/client-s3");',
     "src/lambda/worker.ts": 'import { Logger } from "@aws-lambda-powertools/logger";',
+    "src/queues/messages.ts": 'import type { SQSClient } from "@aws-sdk/client-sqs";',
     "src/cli/main.ts": "const { SINKS } = process.env;",
     "adapters/a/index.ts": 'import { send } from "./send.ts";\nimport v from "vendor";',
     "adapters/a/send.ts": 'import type { Sink } from "../../src/index.ts";',

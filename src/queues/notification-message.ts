@@ -1,0 +1,116 @@
+// A notification that the worker did not acknowledge: the objects that it names are processed, through the books.
+import { ObjectBusy } from "../books/claim.ts";
+import type { Clock } from "../delivery/clock.ts";
+import { defaultErrorPrefixes } from "../intake/error-prefixes.ts";
+import { type Message, type ObjectRef, parseNotification } from "../intake/notification.ts";
+import { StoreError } from "../store/object-store.ts";
+import type { Worker } from "../worker.ts";
+import type { QueueMessage } from "./messages.ts";
+import type { QueueEntry, QueueOutcome } from "./queue.ts";
+
+/** What the message names. */
+export function readNotification({ id, body }: QueueMessage): Message {
+  // As a queue hands it to a function, whatever is in it.
+  const [message] = parseNotification({ Records: [{ messageId: id, body }] });
+  return message ?? { id, objects: [], ignored: 0, malformed: "the message is empty" };
+}
+
+/** What the list shows: the queue keeps no word about why the worker failed. */
+export function describeNotification(
+  message: QueueMessage,
+  { objects, ignored, malformed }: Message,
+): Pick<QueueEntry, "code" | "reason" | "action" | "attempts" | "firstAt" | "lastAt"> {
+  const times = {
+    attempts: Math.max(1, message.receives - 1),
+    firstAt: message.sentAt,
+    lastAt: message.sentAt,
+  };
+  if (malformed !== undefined && objects.length === 0 && ignored === 0) {
+    return {
+      ...times,
+      code: "MESSAGE_UNKNOWN",
+      reason: malformed,
+      action: "Nothing here can put it back: see what it is and who sent it, then drop it.",
+    };
+  }
+  return {
+    ...times,
+    code: "NOT_ACKNOWLEDGED",
+    reason:
+      malformed ??
+      "the worker failed this notification as often as its queue lets it, or could not be told of it",
+    action:
+      "See the worker's log of that time; when the cause is mended, put it back: what was delivered is not sent again.",
+  };
+}
+
+export interface NotificationRun {
+  readonly worker: Pick<Worker, "process">;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Called before each object; false when the message is somebody else's by now. */
+  readonly hold: () => Promise<boolean>;
+}
+
+/** So long one object may take. What is left then is a deferral, which is as good. */
+export const objectBudgetMs = 10 * 60_000;
+
+/** Without s3:ListBucket, S3 denies what is not there. */
+const missing = new Set(["NOT_FOUND", "DENIED"]);
+
+type Failure = Exclude<QueueOutcome, { readonly status: "delivered" }>;
+
+/**
+ * `delivered` when every object is settled, or what is left of it is deferred durably. An object that fails does not
+ * keep the others waiting.
+ */
+export async function processNotification(
+  { objects, malformed }: Message,
+  run: NotificationRun,
+): Promise<QueueOutcome> {
+  const { worker, clock, signal, hold } = run;
+  let failure: Failure | undefined =
+    malformed === undefined ? undefined : { status: "refused", code: "MALFORMED", reason: malformed };
+
+  const processOne = async (ref: ObjectRef): Promise<(Failure & { readonly cause?: string }) | undefined> => {
+    try {
+      await worker.process(ref, { deadline: clock.now() + objectBudgetMs, signal });
+      return undefined;
+    } catch (error) {
+      if (error instanceof ObjectBusy) return { status: "kept", reason: error.message };
+      if (!(error instanceof StoreError)) {
+        // What others' code says in an error may quote what it worked on.
+        const reason = `an unexpected ${error instanceof Error ? error.name : "error"}`;
+        return { status: "refused", code: "UNEXPECTED", reason };
+      }
+      const { code, message: reason } = error;
+      return code === "TRANSIENT"
+        ? { status: "kept", reason }
+        : { status: "refused", code, reason, cause: code };
+    }
+  };
+
+  for (const { alternativeKey, ...ref } of objects) {
+    if (signal.aborted)
+      return { status: "kept", reason: "the command was ended before all of its objects were done" };
+    const keys = [ref.key, ...(alternativeKey === undefined ? [] : [alternativeKey])];
+    // As in the worker's function: they hold no events, but what the stream's transform refused.
+    if (keys.some((key) => defaultErrorPrefixes.some((prefix) => key.startsWith(prefix)))) continue;
+    if (!(await hold())) return lost;
+    let outcome = await processOne(ref);
+    if (alternativeKey !== undefined && missing.has(outcome?.cause ?? "")) {
+      const other = await processOne({ ...ref, key: alternativeKey });
+      if (!missing.has(other?.cause ?? "")) outcome = other;
+    }
+    failure ??= outcome;
+  }
+  if (failure === undefined) return { status: "delivered" };
+  return failure.status === "kept"
+    ? { status: "kept", reason: failure.reason }
+    : { status: "refused", code: failure.code, reason: failure.reason };
+}
+
+export const lost: QueueOutcome = {
+  status: "kept",
+  reason: "somebody else has the message, or it is gone: list the queue again",
+};
