@@ -1,7 +1,10 @@
 // The one HTTP client: every request of every sink, also those that a vendor's SDK builds, goes through here.
 import http from "node:http";
 import https from "node:https";
+import { isIP, type LookupFunction } from "node:net";
 import { type Clock, systemClock } from "./clock.ts";
+import { isPublicAddress, NotPublic, publicLookup } from "./public-address.ts";
+import { sinkUnavailable } from "./sink.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -9,6 +12,11 @@ export interface HttpRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
+  /**
+   * Connects to public addresses only, for a URL that comes from somebody else: when the host is, or resolves at that
+   * moment to, something on this machine or in a private network, nothing is sent. Default: any address will do.
+   */
+  readonly publicOnly?: boolean;
 }
 
 /** A complete reply: whatever the status, its body has been read. */
@@ -27,6 +35,7 @@ export interface HttpReply {
  * since a body with customers' events must not go where a header says.
  *
  * @throws {TransportError} when there is no complete reply: refused, reset, aborted, malformed.
+ * @throws {SinkUnavailable} when the request is `publicOnly` and the host is not.
  */
 export type HttpClient = (request: HttpRequest, signal: AbortSignal) => Promise<HttpReply>;
 
@@ -43,13 +52,18 @@ export interface HttpOptions {
   readonly clock?: Clock;
   /** Sockets kept open a host, default 64. Sinks bound their own concurrency below it. */
   readonly maxSockets?: number;
+  /** Resolves the hosts of `publicOnly` requests. Default `dns.lookup`. */
+  readonly lookup?: LookupFunction;
 }
 
 /** An {@link HttpClient} over `node:http` and `node:https` with kept-alive sockets. `close` cuts all of them. */
 export function createHttp(options: HttpOptions = {}): { readonly send: HttpClient; close(): void } {
   const clock = options.clock ?? systemClock;
   const agentOptions = { keepAlive: true, maxSockets: options.maxSockets ?? 64, scheduling: "lifo" } as const;
-  const agents = { "http:": new http.Agent(agentOptions), "https:": new https.Agent(agentOptions) };
+  const agents = { http: new http.Agent(agentOptions), https: new https.Agent(agentOptions) };
+  // Sockets of their own: one that is open to a private address must not serve a request that may not go there.
+  const guarded = { ...agentOptions, lookup: publicLookup(options.lookup) };
+  const publicAgents = { http: new http.Agent(guarded), https: new https.Agent(guarded) };
 
   const send: HttpClient = async (request, signal) => {
     // `new URL` would throw an error that holds the address, and with it what stands in a query.
@@ -63,12 +77,18 @@ export function createHttp(options: HttpOptions = {}): { readonly send: HttpClie
       // Node tells a request that still waits for a socket only when it gets one.
       signal.addEventListener("abort", abort, { once: true });
       const secure = url.protocol === "https:";
+      const { http: plainAgent, https: tlsAgent } = request.publicOnly === true ? publicAgents : agents;
+      // No look-up happens for what is an address already.
+      const literal = url.hostname.replace(/^\[|\]$/g, "");
+      if (request.publicOnly === true && isIP(literal) !== 0 && !isPublicAddress(literal)) {
+        throw new NotPublic("the host is an address that is not public");
+      }
       const body = typeof request.body === "string" ? Buffer.from(request.body) : request.body;
       const outgoing = (secure ? https : http).request(url, {
         method: request.method,
         headers:
           body === undefined ? request.headers : { ...request.headers, "content-length": body.byteLength },
-        agent: secure ? agents["https:"] : agents["http:"],
+        agent: secure ? tlsAgent : plainAgent,
         signal,
       });
       outgoing.on("error", reject);
@@ -96,6 +116,9 @@ export function createHttp(options: HttpOptions = {}): { readonly send: HttpClie
       outgoing.end(body);
       return await promise;
     } catch (error) {
+      if (error instanceof NotPublic) {
+        throw sinkUnavailable(`${url.host} is in a private network, and only public addresses are allowed`);
+      }
       throw new TransportError(`${url.host}: ${describe(error, signal)}`);
     } finally {
       signal.removeEventListener("abort", abort);
@@ -105,8 +128,7 @@ export function createHttp(options: HttpOptions = {}): { readonly send: HttpClie
   return {
     send,
     close: () => {
-      agents["http:"].destroy();
-      agents["https:"].destroy();
+      for (const agent of [agents, publicAgents].flatMap(Object.values<http.Agent>)) agent.destroy();
     },
   };
 }
