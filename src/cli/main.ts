@@ -10,6 +10,7 @@ import { StoreError } from "../store/object-store.ts";
 import { catalog } from "./catalog.ts";
 import { certify } from "./certify.ts";
 import { loadConfig } from "./config-file.ts";
+import { addDlq, unknownQueue } from "./dlq.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { newSink } from "./new-sink.ts";
 import { provision } from "./provision.ts";
@@ -167,6 +168,17 @@ program
     const where = dir === undefined ? {} : { dir };
     process.exitCode = await newSink({ name, ...where, cwd: process.cwd(), stdout: process.stdout });
   });
+
+addDlq(program, {
+  loadConfig: (file) => loadConfig(file, { env: process.env }),
+  openQueue: async (address) => unknownQueue(address),
+  interruption,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  exit: (code) => {
+    process.exitCode = code;
+  },
+});
 
 /** One Ctrl-C may come twice: a terminal sends it to npm and to us, and npm passes it on. */
 const samePressMs = 500;

@@ -23,5 +23,8 @@ export function judgeLetter(letter: DeadLetter, bytes: Buffer, rules: LetterRule
     ...(now === undefined ? {} : { times: { ...limits, now } }),
   });
   // What used to be one record is several today, or none: nobody knows what it would have been.
-  return "records" in judged ? { refusal: letter } : judged;
+  if ("records" in judged) return { refusal: letter };
+  // It ends where its letter ends, which says nothing: what was said of it in its object does.
+  const isCut = "refusal" in judged && judged.refusal.code === "CUT_OFF";
+  return isCut && letter.stage === "intake" ? { refusal: letter } : judged;
 }

@@ -1,0 +1,115 @@
+// What every `fanout dlq` command is given: where to look, for what, and how to answer.
+import { type Command, Option } from "commander";
+import { ConfigError, type FanoutConfig } from "../config.ts";
+import type { LetterFilter, WaitingStage } from "../dead-letter/filter.ts";
+import type { Stores } from "../dead-letter/query.ts";
+import type { Clock } from "../delivery/clock.ts";
+import type { FailureQueue } from "../queues/queue.ts";
+import { openStore } from "../store/open.ts";
+import { parseMoment } from "./words.ts";
+
+export interface DlqCommand {
+  readonly config: FanoutConfig;
+  readonly stores: Stores;
+  readonly filter: LetterFilter;
+  /** A queue behind the pipeline, instead of the stores. */
+  readonly queue?: FailureQueue;
+  readonly clock: Clock;
+  readonly json: boolean;
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly signal: AbortSignal;
+}
+
+export interface FilterFlags {
+  readonly sink?: readonly string[];
+  readonly tenant?: readonly string[];
+  readonly metric?: readonly string[];
+  readonly stage?: readonly string[];
+  readonly code?: readonly string[];
+  readonly fingerprint?: readonly string[];
+  readonly object?: readonly string[];
+  readonly id?: readonly string[];
+  readonly since?: string;
+  readonly until?: string;
+}
+
+const stages: readonly WaitingStage[] = ["intake", "encode", "send", "pending"];
+
+const gather = (text: string, list: readonly string[] = []) => [...list, text];
+const gatherNames = (text: string, list: readonly string[] = []) => [
+  ...list,
+  ...text
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== ""),
+];
+
+/** Adds the filters; each may be given several times, and one of its values is enough. */
+export function addFilters(command: Command): Command {
+  const named = (flag: string, text: string, each = gatherNames) =>
+    command.addOption(new Option(flag, text).argParser(each));
+  named("--sink <names>", "of these sinks, or intake");
+  named("--tenant <id>", "of this tenant", gather);
+  named("--metric <name>", "of this metric", gather);
+  named("--stage <names>", `refused at: ${stages.join(", ")} (needs time, was not refused)`);
+  named("--code <names>", "with these codes");
+  named("--fingerprint <list>", "with these fingerprints, or what they begin with");
+  named("--object <key>", "of this object: its key, or the file's name", gather);
+  named("--id <ids>", "these letters, by the ids that the commands print");
+  command.option("--since <time>", "refused last since 2h, 3d, 2026-11-20 or 2026-11-20T03:15Z");
+  command.option("--until <time>", "refused last before");
+  return command;
+}
+
+/** @throws {ConfigError} for a stage or a time that is none. */
+export function filterOf(flags: FilterFlags, now: number): LetterFilter {
+  const { sink, tenant, metric, stage, code, fingerprint, object, id, since, until } = flags;
+  const strange = (stage ?? []).filter((name) => !isStage(name));
+  if (strange.length > 0) {
+    throw new ConfigError([`--stage must be one of ${stages.join(", ")}, not ${strange.join(", ")}`]);
+  }
+  return {
+    ...(sink && { sinks: sink }),
+    ...(tenant && { tenants: tenant }),
+    ...(metric && { metrics: metric }),
+    ...(stage && { stages: stage.filter(isStage) }),
+    ...(code && { codes: code.map((name) => name.toUpperCase()) }),
+    ...(fingerprint && { fingerprints: fingerprint.map((text) => text.toLowerCase()) }),
+    ...(object && { objects: object }),
+    ...(id && { ids: id }),
+    ...(since !== undefined && { since: parseMoment("--since", since, now) }),
+    ...(until !== undefined && { until: parseMoment("--until", until, now) }),
+  };
+}
+
+function isStage(name: string): name is WaitingStage {
+  return (stages as readonly string[]).includes(name);
+}
+
+export function openStores({ receipts, deadLetters }: FanoutConfig): Stores {
+  return { receipts: openStore(receipts), deadLetters: openStore(deadLetters) };
+}
+
+/** The filter as its flags again, for a command to be copied; empty for no filter. */
+export function flagsOf(filter: LetterFilter): string {
+  const { sinks, tenants, metrics, stages: at, codes, fingerprints, objects, ids, since, until } = filter;
+  const lists: readonly [string, readonly string[] | undefined][] = [
+    ["--sink", sinks],
+    ["--tenant", tenants],
+    ["--metric", metrics],
+    ["--stage", at],
+    ["--code", codes],
+    ["--fingerprint", fingerprints],
+    ["--object", objects],
+    ["--id", ids],
+    ["--since", since === undefined ? undefined : [new Date(since).toISOString()]],
+    ["--until", until === undefined ? undefined : [new Date(until).toISOString()]],
+  ];
+  return lists.flatMap(([flag, values = []]) => values.map((value) => `${flag} ${quoted(value)}`)).join(" ");
+}
+
+/** As a POSIX shell takes it. */
+export function quoted(text: string): string {
+  return /^[\w./:@%+,=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

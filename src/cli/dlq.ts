@@ -1,0 +1,85 @@
+// `fanout dlq …`: what an operator types, made into commands.
+import type { Command } from "commander";
+import { ConfigError, type FanoutConfig } from "../config.ts";
+import { systemClock } from "../delivery/clock.ts";
+import type { OpenQueue } from "../queues/queue.ts";
+import { dlqList } from "./dlq-list.ts";
+import { addFilters, type DlqCommand, type FilterFlags, filterOf, openStores } from "./dlq-options.ts";
+import { dlqShow } from "./dlq-show.ts";
+import type { ExitCode } from "./exit-codes.ts";
+
+/** What commands get from the process they run in. */
+export interface Surroundings {
+  readonly loadConfig: (file: string | undefined) => Promise<FanoutConfig>;
+  readonly openQueue: OpenQueue;
+  /** Aborts at the first Ctrl-C from now on, which ends the process no more: for commands that write. */
+  readonly interruption: () => AbortSignal;
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly exit: (code: ExitCode) => void;
+}
+
+interface CommonFlags extends FilterFlags {
+  readonly config?: string;
+  readonly json?: boolean;
+  readonly queue?: string;
+}
+
+const queueOption = [
+  "--queue <address>",
+  "of a queue behind the pipeline instead: s3://bucket/Error/processing-failed/… or the URL of an SQS queue",
+] as const;
+
+/** Adds `dlq` and its commands. */
+export function addDlq(program: Command, surroundings: Surroundings): void {
+  const dlq = program
+    .command("dlq")
+    .description("dead letters and what is pending: see it, plan a replay, replay it, give it up");
+  const add = (name: string, text: string) =>
+    dlq
+      .command(name)
+      .description(text)
+      .option("--config <file>", "the configuration (default: ./fanout.config.* or the one that ships)")
+      .option("--json", "print one JSON document to stdout, all else to stderr")
+      .option(...queueOption)
+      .showHelpAfterError(`(run \`fanout dlq ${name} --help\` for the options)`);
+
+  /** Runs a command with what its flags say. */
+  const act = async (
+    flags: CommonFlags,
+    run: (command: DlqCommand) => Promise<ExitCode>,
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<void> => {
+    const config = await surroundings.loadConfig(flags.config);
+    const queue = flags.queue === undefined ? undefined : await surroundings.openQueue(flags.queue);
+    try {
+      const command: DlqCommand = {
+        config,
+        stores: openStores(config),
+        filter: filterOf(flags, systemClock.now()),
+        ...(queue && { queue }),
+        clock: systemClock,
+        json: flags.json === true,
+        stdout: surroundings.stdout,
+        stderr: surroundings.stderr,
+        signal,
+      };
+      surroundings.exit(await run(command));
+    } finally {
+      await queue?.close?.();
+    }
+  };
+
+  addFilters(add("list", "what waits, by cause: how many, whose, since when, and what to do")).action(
+    (flags: CommonFlags) => act(flags, dlqList),
+  );
+
+  add("show", "one dead letter in whole, and what its sink would receive of it today")
+    .argument("<id>", "as the commands print it, or how it begins; a letter's UUID will do, too")
+    .action((id: string, flags: CommonFlags) => act(flags, (command) => dlqShow(command, id)));
+}
+
+/** @throws {ConfigError} always: the address names no queue that this version knows. */
+export function unknownQueue(address: string): never {
+  throw new ConfigError([`--queue ${address} is no queue that this version knows`]);
+}
