@@ -74,7 +74,7 @@ const makers: Readonly<Record<string, (env: Env, name: string) => Promise<Sink<u
 /** Without `SINKS`: one sink a vendor. */
 const defaultSinks = "timestream,segment,mixpanel,hubspot";
 
-/** They take every metric as it is, so no metric need name them. */
+/** They take every metric, also what the catalog does not know: no metric need name them. */
 const unnamed = ["file", "segment-groups"];
 
 export default defineConfig(async ({ env: given, sinks }) => {

@@ -68,9 +68,7 @@ const configSchema = z.strictObject({
   deadLetters: place,
   // Checked when it was loaded.
   metrics: z.array(z.unknown(), { error: "must be what loadCatalog returns" }).optional(),
-  routes: z
-    .array(z.strictObject({ metrics: names, except: z.array(z.string().min(1)).optional(), sinks: names }))
-    .optional(),
+  routes: z.array(z.strictObject({ metrics: names, sinks: names })).optional(),
   ...policySchemas,
 });
 
