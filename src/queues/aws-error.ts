@@ -12,7 +12,7 @@ export interface AwsFailure {
 }
 
 const passing =
-  /Throttl|TooManyRequests|RequestLimitExceeded|ServiceUnavailable|InternalFailure|InternalError|LimitExceeded|^(ECONN(RESET|REFUSED|ABORTED)|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|TimeoutError|RequestTimeout)$/;
+  /^BrokenChecksum$|Throttl|TooManyRequests|RequestLimitExceeded|ServiceUnavailable|InternalFailure|InternalError|LimitExceeded|^(ECONN(RESET|REFUSED|ABORTED)|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|TimeoutError|RequestTimeout)$/;
 const credentials =
   /Credential|TokenProvider|^(UnrecognizedClient|ExpiredToken|InvalidClientTokenId|InvalidSignature|IncompleteSignature|SignatureDoesNotMatch|InvalidAccessKeyId|MissingAuthenticationToken)/;
 const denied = /AccessDenied|NotAuthorized/;
@@ -49,6 +49,8 @@ export function storeError({ name, isPassing, reason }: AwsFailure): StoreError 
 function nameOf(error: unknown, status: number | undefined): string {
   if (!(error instanceof Error)) return "an unknown error";
   const code = "code" in error && typeof error.code === "string" ? error.code : undefined;
+  // What the SQS client says of a message that is not what its sender's checksum promised.
+  if (/^Invalid MD5 checksum/.test(error.message)) return "BrokenChecksum";
   return status === undefined ? (code ?? error.name) : error.name;
 }
 

@@ -59,6 +59,8 @@ export function createMessageBox(options: {
       options.client ??
       own ??
       new sdk.SQSClient({
+        // Else the client warns that the queue is not where it would have looked for it.
+        endpoint: new URL(url).origin,
         ...(region === undefined ? {} : { region }),
         requestHandler: { connectionTimeout, requestTimeout },
       });
