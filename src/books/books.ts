@@ -169,7 +169,16 @@ export function openBooks(
           `${name(object)}: somebody else has written the receipt of ${lane}, generation ${generation}`,
         );
       }
-      if (isPending || generation === 1) return;
+      // The first one replaces nothing.
+      if (generation === 1) return;
+      // The write may have taken longer than the claim lived. Whoever took over meanwhile goes on from the books as they
+      // were before it, so the deferral and the letters that stand there must stay.
+      if ((await store.look(keyOf(lane, generation + 1, "claim"))) !== undefined) {
+        throw new ObjectBusy(
+          `${name(object)}: the receipt of ${lane} came so late that another worker had taken over; it may not count`,
+        );
+      }
+      if (isPending) return;
       try {
         await store.delete(deferral);
       } catch (error) {
