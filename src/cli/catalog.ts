@@ -87,7 +87,10 @@ function chapter(metric: Metric): string[] {
 }
 
 function calledIn({ name, properties }: Metric["sinks"][string], metric: string): string {
-  if (properties === undefined) return name === undefined ? `\`${metric}\`` : plain(name);
+  if (properties === undefined) {
+    const called = name ?? metric;
+    return /^\w+$/.test(called) ? `\`${called}\`` : plain(called);
+  }
   return Object.entries(properties)
     .map(([property, field]) => `\`${property}\` (the newest \`${field}\`)`)
     .join(", ");
@@ -113,7 +116,7 @@ function typeOf({ type, unit, values }: MetricField): string {
 }
 
 function seenBy(sinks: readonly string[]): string {
-  return sinks.length === 0 ? "yes, no tool sees it" : `yes, only ${sinks.join(" and ")} see it`;
+  return sinks.length === 0 ? "yes, no tool sees it" : `yes, seen by ${sinks.join(" and ")} only`;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
