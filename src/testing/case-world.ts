@@ -50,8 +50,10 @@ export interface World {
   event(n: number): MetricEvent;
   /** The event, or the same one of event 0's tenant, where only that may share a request with event 0. */
   alongside(event: MetricEvent): MetricEvent;
-  /** At most `count` items that may share a request: of one partition, each of its own key, within the bytes. */
-  items(count: number): Item<unknown>[];
+  /** Events from the nth on that may share a request with event 0, each of its own coalescing key. */
+  events(count: number, from?: number): MetricEvent[];
+  /** At most `count` of them as items: no more than a request holds. */
+  items(count: number, from?: number): Item<unknown>[];
   /** One call of `send`. */
   send(batch: readonly Item<unknown>[], options?: SendOptions): Promise<Result>;
   /** One call of `send`, after which all must be delivered. */
@@ -78,23 +80,31 @@ export function openWorld(subject: ConformanceSubject): World {
     return sink.partition?.(own) === sink.partition?.(first) ? own : ofTenant(own, first.tenantId);
   };
 
-  const items = (count: number): Item<unknown>[] => {
-    const chosen: Item<unknown>[] = [];
-    const first = event(0);
-    const partition = sink.partition?.(first);
+  const events = (count: number, from = 0): MetricEvent[] => {
+    const chosen: MetricEvent[] = [];
+    const partition = sink.partition?.(event(0));
     const keys = new Set<string>();
-    let room = sink.limits.bytesPerRequest - (sink.limits.envelopeBytes ?? 0);
-    for (let n = 0; chosen.length < count; n++) {
-      assert.ok(n < 10 * count + 100, `of ${n} events, only ${chosen.length} may share a request`);
+    for (let n = from; chosen.length < count; n++) {
+      assert.ok(n < from + 10 * count + 100, `of ${n} events, only ${chosen.length} may share a request`);
       const next = alongside(event(n));
       const key = sink.coalesceKey?.(next) ?? String(n);
       if (keys.has(key) || sink.partition?.(next) !== partition) continue;
-      const encoded = sink.encode(freeze(next));
-      assert.ok("payload" in encoded, `the sink does not take event ${n}: ${inspect(encoded)}`);
+      keys.add(key);
+      chosen.push(next);
+    }
+    return chosen;
+  };
+
+  const items = (count: number, from = 0): Item<unknown>[] => {
+    const { itemsPerRequest, bytesPerRequest, envelopeBytes = 0 } = sink.limits;
+    const chosen: Item<unknown>[] = [];
+    let room = bytesPerRequest - envelopeBytes;
+    for (const each of events(Math.min(count, itemsPerRequest), from)) {
+      const encoded = sink.encode(freeze(each));
+      assert.ok("payload" in encoded, `the sink does not take ${each.id}: ${inspect(encoded)}`);
       room -= encoded.bytes;
       if (room < 0) break;
-      keys.add(key);
-      chosen.push({ event: next, payload: encoded.payload, bytes: encoded.bytes });
+      chosen.push({ event: each, payload: encoded.payload, bytes: encoded.bytes });
     }
     return chosen;
   };
@@ -215,7 +225,7 @@ export function openWorld(subject: ConformanceSubject): World {
     return { fates, told: told.join("\n") };
   };
 
-  return { clock, sink, twin, event, alongside, items, send, deliver, settle };
+  return { clock, sink, twin, event, alongside, events, items, send, deliver, settle };
 }
 
 function asList(answer: readonly Outcome[] | Verdict, count: number): readonly (Outcome | Verdict)[] {
