@@ -30,6 +30,7 @@ export interface FaceOptions {
   /** Shares of the operations. */
   readonly faults: number;
   readonly slowness: number;
+  readonly lateReceipts: number;
   readonly chunkBytes: number;
   readonly witness?: Witness;
 }
@@ -46,7 +47,7 @@ export function putOn(disk: Disk, key: string, bytes: Uint8Array, now: number): 
 
 /** The disk as one process has it. */
 export function faceOf(disk: Disk, options: FaceOptions): ObjectStore {
-  const { process, trouble, clock, faults, slowness, chunkBytes, witness } = options;
+  const { process, trouble, clock, faults, slowness, lateReceipts, chunkBytes, witness } = options;
   const { location, objects } = disk;
 
   const fail = (what: string): never => {
@@ -69,6 +70,12 @@ export function faceOf(disk: Disk, options: FaceOptions): ObjectStore {
     const name = nameOf(operation, key);
     await process.step(`before ${operation} ${key}`);
     await drag(name, signal);
+    const late = key.endsWith(".receipt.json") ? lateReceipts : 0;
+    const comesLate =
+      operation === "putIfAbsent" && trouble.strikes("store: a receipt comes late", name, late);
+    // Longer than the margin that a claim has beyond its deadline.
+    if (comesLate) await clock.sleep(comesLate.pick([65_000, 100_000, 140_000]));
+    if (process.isDead) await never();
     if (trouble.strikes("store: fails", name, faults)) fail("failed before the act");
     const result = perform();
     if (trouble.strikes("store: reply lost", name, faults)) fail("failed after the act");

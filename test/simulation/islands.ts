@@ -65,5 +65,6 @@ function quiet(plan: Plan, sinks: readonly ScriptedPlan[]): Plan {
     storeFaults: 0,
     readFaults: 0,
     slowness: 0,
+    lateReceipts: 0,
   };
 }

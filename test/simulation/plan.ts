@@ -28,6 +28,8 @@ export interface Plan {
   readonly readFaults: number;
   /** The share of operations that are slow. */
   readonly slowness: number;
+  /** The share of receipts whose write outlives its claim. */
+  readonly lateReceipts: number;
   /** Whether the last process alive is the one that drains, with all that it remembers, or a new one. */
   readonly drainedBy: "survivor" | "new process";
   /** Names of trouble that does not strike. Empty until a schedule is made smaller. */
@@ -152,11 +154,7 @@ export function planOf(seed: number): Plan {
   const sinks = twins ? drawTwins(d) : drawScripted(d);
   const names = sinks.map(({ name }) => name);
   const objects = Array.from({ length: d.pick([1, 1, 1, 2, 3]) }, (_, index) =>
-    drawObject(
-      dice(seed, "object", index),
-      `o${index}`,
-      d.pick(twins ? [3, 12, 30] : [0, 1, 7, 20, 40, 120]),
-    ),
+    drawObject(dice(seed, "object", index), `o${index}`, d.pick(twins ? [3, 12, 24] : [0, 1, 5, 12, 25, 60])),
   );
   const processes: ProcessPlan[] = [];
   const crashes = d.chance(0.6) ? 0.4 : 0;
@@ -177,29 +175,34 @@ export function planOf(seed: number): Plan {
     return name;
   };
   const keys = objects.map(({ key }) => key);
+  // Receipts come so late that others have taken over meanwhile.
+  const overtakes = d.chance(0.1);
   let commands = 0;
   const drawReplays = (process: string): ReplayPlan[] =>
     Array.from({ length: d.pick([1, 1, 2, 3]) }, () => ({
       name: `replay-${commands++}`,
       process,
-      files: d.pick([1, 2, 9]),
+      files: d.pick([1, 2, 6]),
       share: d.pick([0.3, 1, 1]),
       drops: d.chance(0.15),
       isPaced: d.chance(0.15),
-      afterMs: d.pick([0, 0, 3, 2_000]),
-      remainingMs: d.pick([20, 1_000, 10_000, 100_000, 900_000]),
+      afterMs: overtakes ? d.pick([0, 65_000, 90_000, 130_000]) : d.pick([0, 0, 3, 2_000]),
+      remainingMs: overtakes ? d.pick([100, 1_000]) : d.pick([20, 1_000, 10_000, 100_000, 900_000]),
     }));
   let process = addProcess();
-  const rounds = Array.from({ length: d.int(1, 4) }, (): RoundPlan => {
-    const invocations = Array.from({ length: d.pick([1, 1, 1, 2, 3]) }, (): InvocationPlan => {
-      if (d.chance(0.5)) process = addProcess();
-      return {
-        process,
-        objects: keys.filter(() => d.chance(0.85)),
-        afterMs: d.pick([0, 0, 1, 20, 3_000]),
-        remainingMs: d.pick([20, 100, 1_000, 10_000, 100_000, 900_000]),
-      };
-    });
+  const rounds = Array.from({ length: d.pick([1, 1, 2, 2, 3, 4]) }, (): RoundPlan => {
+    const invocations = Array.from(
+      { length: overtakes ? 4 : d.pick([1, 1, 1, 2, 3]) },
+      (): InvocationPlan => {
+        if (d.chance(0.5)) process = addProcess();
+        return {
+          process,
+          objects: keys.filter(() => d.chance(0.85)),
+          afterMs: overtakes ? d.pick([0, 65_000, 90_000, 130_000]) : d.pick([0, 0, 1, 20, 3_000]),
+          remainingMs: overtakes ? d.pick([100, 1_000]) : d.pick([20, 100, 1_000, 10_000, 100_000, 900_000]),
+        };
+      },
+    );
     const replays = d.chance(0.25) ? drawReplays(process) : [];
     return { invocations, replays, thenMs: d.pick([0, 1_000, 70_000, 800_000]) };
   });
@@ -239,6 +242,7 @@ export function planOf(seed: number): Plan {
     storeFaults: d.chance(0.35) ? 0 : d.pick([0.005, 0.02, 0.06]),
     readFaults: d.pick([0, 0, 0.02, 0.1]),
     slowness: d.pick([0, 0.02, 0.1]),
+    lateReceipts: overtakes ? 0.3 : 0,
     drainedBy: d.pick(["survivor", "new process"]),
     mute: new Set(),
   };

@@ -53,6 +53,7 @@ function* coarse(plan: Plan): Generator<LeaveOut> {
   yield (p) => (p.storeFaults === 0 ? undefined : { ...p, storeFaults: 0 });
   yield (p) => (p.readFaults === 0 ? undefined : { ...p, readFaults: 0 });
   yield (p) => (p.slowness === 0 ? undefined : { ...p, slowness: 0 });
+  yield (p) => (p.lateReceipts === 0 ? undefined : { ...p, lateReceipts: 0 });
 }
 
 function* fine(plan: Plan): Generator<LeaveOut> {

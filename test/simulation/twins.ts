@@ -12,7 +12,7 @@ import type { HttpClient } from "../../src/delivery/http.ts";
 import type { Item, Sink } from "../../src/delivery/sink.ts";
 import { type Fault, injectFaults, type TwinHandler, twinHttp } from "../../src/testing/index.ts";
 import type { Dice } from "./dice.ts";
-import { payloadCanary, secretCanary, start, type TwinName, type TwinPlan, tenantNameOf } from "./plan.ts";
+import { payloadCanary, secretCanary, start, type TwinName, type TwinPlan } from "./plan.ts";
 import type { Process } from "./process.ts";
 import type { Trouble } from "./trouble.ts";
 import type { Vendor } from "./vendor.ts";

@@ -106,7 +106,14 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
 
   const startProcess = (own: ProcessPlan): Running => {
     const process = createProcess(own, clock, trouble, tell);
-    const seen = { process, trouble, clock, slowness: plan.slowness, chunkBytes: plan.chunkBytes };
+    const seen = {
+      process,
+      trouble,
+      clock,
+      slowness: plan.slowness,
+      lateReceipts: plan.lateReceipts,
+      chunkBytes: plan.chunkBytes,
+    };
     const books = { ...seen, faults: plan.storeFaults };
     const log = watchedLog(oracle, tell);
     const mine = vendors.filter(({ name }) => own.sinks.includes(name));
