@@ -96,7 +96,9 @@ export async function resolveConfig(make: MakeConfig, request: ConfigRequest): P
     );
   }
   const complete = config.metrics === undefined ? config : withCatalog(config, config.metrics);
-  if (complete.metrics !== undefined) problems.push(...sinkProblems(complete.metrics, complete.sinks));
+  if (complete.metrics !== undefined) {
+    problems.push(...sinkProblems(complete.metrics, complete.sinks), ...idleSinks(complete));
+  }
   if (problems.length > 0) throw new ConfigError(problems);
   return request.sinks === undefined ? complete : only(request.sinks, complete);
 }
@@ -105,6 +107,16 @@ function withCatalog(config: FanoutConfig, metrics: readonly Metric[]): FanoutCo
   const sinks = config.sinks.map((sink) => concealing(sink, metrics));
   const names = sinks.map(({ name }) => name);
   return { ...config, sinks, routes: config.routes ?? catalogRoutes(metrics, names) };
+}
+
+/** A sink to which nothing goes would be silent for ever, and nobody would know that it is a mistake. */
+function idleSinks({ sinks, routes = [] }: FanoutConfig): string[] {
+  const busy = routes.filter(({ metrics }) => metrics.length > 0).map((route) => route.sinks);
+  return sinks
+    .filter(({ name }) => !busy.some((names) => names === "*" || names.includes(name)))
+    .map(
+      ({ name }) => `no metric goes to the sink ${name}: name it under the sinks of a metric, or in a route`,
+    );
 }
 
 function only(wanted: readonly string[], config: FanoutConfig): FanoutConfig {

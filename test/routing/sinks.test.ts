@@ -191,9 +191,16 @@ describe("a configuration with a catalog", () => {
     );
   });
 
-  test("is not refused for a sink that does not get the metric", async () => {
+  test("is not refused for a sink that does not get the metric, as long as it gets something", async () => {
     const narrow = spy("cellar", { encode: () => ({ rejected: "no", code: "NO" }) });
-    await expect(resolve([sound], [narrow])).resolves.toBeDefined();
+    const routes = [{ metrics: ["other"], sinks: ["cellar"] }];
+    await expect(resolve([sound], [narrow], { routes })).resolves.toBeDefined();
+  });
+
+  test("is refused where nothing at all goes to a sink, which would be silent for ever", async () => {
+    await expect(resolve([sound], [spy("lake"), spy("cellar")])).rejects.toMatchObject({
+      problems: ["no metric goes to the sink cellar: name it under the sinks of a metric, or in a route"],
+    });
   });
 
   test("is refused by the adapters themselves: HubSpot takes 50 properties of an event", async () => {
