@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { ConfigError } from "../config.ts";
 import { type JsonObject, parseEvent } from "../event.ts";
+import { matchesPattern } from "./apply-rule.ts";
 import { eventRules, sampleBusEvent, sampleRecord, valueAt } from "./event-rules.ts";
 import type { Metric, MetricField } from "./metric.ts";
 import { valueFault } from "./record-check.ts";
@@ -53,7 +54,7 @@ const longestPattern = 2048;
 /** https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_CreateEventBus.html */
 const lawfulBus = /^[\w./-]{1,256}$/;
 /** https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html: what a pattern can name besides. */
-const patternKeys = new Set(["account", "region", "resources", "time", "id", "detail"]);
+const patternKeys = new Set(["account", "region", "resources", "time", "id", "detail", "$or"]);
 
 // ── the shape ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -224,6 +225,9 @@ function* ruleProblems(metric: Metric, source: Metric["source"]): Iterable<strin
   }
   const [rule] = eventRules([metric]);
   if (rule === undefined) return;
+  if (!matchesPattern(rule.eventPattern, sampleBusEvent(metric))) {
+    yield 'source.pattern: the metric\'s own sample does not match it: values stand in lists, as in { status: ["completed"] }';
+  }
   const { inputPathsMap, inputTemplate } = rule.inputTransformer;
   const paths = Object.keys(inputPathsMap).length;
   if (paths > mostPaths) {

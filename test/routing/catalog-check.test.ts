@@ -143,6 +143,16 @@ const wrong: [string, Metric, string][] = [
     "source.pattern.source: a pattern names",
   ],
   [
+    "a pattern that the sample does not match",
+    { ...sound, source: { ...sound.source, pattern: { detail: { door: ["back"] } } } },
+    "source.pattern: the metric's own sample does not match it",
+  ],
+  [
+    "a pattern whose values stand in no list",
+    { ...sound, source: { ...sound.source, pattern: { detail: { door: "front" } } } },
+    "source.pattern: the metric's own sample does not match it",
+  ],
+  [
     "a pattern over 2,048 characters",
     { ...sound, source: { ...sound.source, pattern: { detail: { door: ["a".repeat(2048)] } } } },
     "source.pattern: the whole pattern has more than 2048 characters",
