@@ -1,0 +1,215 @@
+// Ours, as it is delivered: the worker with its books, ids, validation, retries and accounting, and the real sinks.
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { gunzipSync } from "node:zlib";
+import { hubspotEventsSink } from "../../adapters/hubspot/index.ts";
+import { mixpanelSink } from "../../adapters/mixpanel/index.ts";
+import { segmentSink } from "../../adapters/segment/index.ts";
+import { timestreamSink } from "../../adapters/timestream/index.ts";
+import {
+  createWorker,
+  defineSink,
+  folderStore,
+  type MetricEvent,
+  type ObjectReport,
+  type ObjectStore,
+  type Sink,
+  sinkUnavailable,
+  systemClock,
+} from "../../src/index.ts";
+import { memoryStore } from "../../test/support/memory-store.ts";
+import type { VendorUrls } from "../acceptors.ts";
+import {
+  type Contender,
+  type CoreOrder,
+  type Cost,
+  costNow,
+  type Order,
+  type SinkName,
+} from "../contender.ts";
+import { heldObject } from "../held-object.ts";
+
+export default async function core({
+  file,
+  urls,
+  core: setup = { sinks: ["null"] },
+}: Order): Promise<Contender> {
+  const key = path.basename(file);
+  const source =
+    setup.fromFile === true
+      ? folderStore({ root: path.dirname(file) })
+      : heldObject(key, await readFile(file));
+  const least =
+    setup.sinks.includes("null") || setup.fromFile === true ? undefined : await fewest(file, setup, urls);
+  let receipts = books();
+  const deliver = (sinks: readonly Sink<unknown>[], signal?: AbortSignal) =>
+    runOnce(source, key, receipts, sinks, signal);
+  return {
+    async prepare() {
+      receipts = books();
+      if (setup.drains !== true) return;
+      const report = await deliver(sinksOf(setup, urls).map(unusable));
+      check(report, setup, ({ pending }) => pending);
+    },
+    async round() {
+      const sinks = sinksOf(setup, urls);
+      if (setup.hangs !== undefined) return await withoutHanging(deliver, sinks, setup.hangs);
+      const report = await deliver(sinks);
+      check(report, setup, ({ delivered, deadLettered }, name) =>
+        name === setup.rejects ? deadLettered : delivered,
+      );
+      const requests = Object.entries(report.sinks).map(([name, { requests: sent }]) => {
+        return [name, { sent, least: least?.[name] ?? 0 }] as const;
+      });
+      return { records: report.records, requests: Object.fromEntries(requests) };
+    },
+  };
+}
+
+type Deliver = (sinks: readonly Sink<unknown>[], signal?: AbortSignal) => Promise<ObjectReport>;
+
+function books(): ObjectStore {
+  return memoryStore("memory://books", systemClock);
+}
+
+async function runOnce(
+  source: ObjectStore,
+  key: string,
+  receipts: ObjectStore,
+  sinks: readonly Sink<unknown>[],
+  signal?: AbortSignal,
+): Promise<ObjectReport> {
+  const worker = createWorker({ sinks, source: () => source, receipts, deadLetters: books() });
+  try {
+    const options = signal === undefined ? {} : { signal };
+    return await worker.process({ bucket: "bench", key }, options);
+  } finally {
+    await worker.close();
+  }
+}
+
+/** Nothing that the bench did not mean may make a run cheaper. */
+function check(
+  { valid, invalid, sinks }: ObjectReport,
+  { sinks: names }: CoreOrder,
+  meant: (report: ObjectReport["sinks"][string], name: string) => number,
+): void {
+  const isMeant = names.every((name) => {
+    const report = sinks[name];
+    return report !== undefined && meant(report, name) === report.valid && report.valid > 0;
+  });
+  if (invalid > 0 || !isMeant)
+    throw new Error(`not what was meant of ${valid} records: ${JSON.stringify(sinks)}`);
+}
+
+/** The round is over when every sink but the hanging one has delivered everything. */
+async function withoutHanging(deliver: Deliver, sinks: readonly Sink<unknown>[], hanging: string) {
+  const ended = new AbortController();
+  let over: Cost = costNow();
+  const watched = sinks.map((sink): Sink<unknown> => {
+    if (sink.name === hanging) return sink;
+    return {
+      ...sink,
+      async send(batch, context) {
+        const outcome = await sink.send(batch, context);
+        over = costNow();
+        clearTimeout(quiet);
+        quiet = setTimeout(() => ended.abort(), quietMs);
+        return outcome;
+      },
+    };
+  });
+  let quiet = setTimeout(() => ended.abort(), 60_000);
+  const report = await deliver(watched, ended.signal);
+  clearTimeout(quiet);
+  for (const [name, { delivered, valid }] of Object.entries(report.sinks)) {
+    if (name !== hanging && delivered !== valid)
+      throw new Error(`${name} delivered ${delivered} of ${valid}`);
+  }
+  return { records: report.records, over };
+}
+
+/** Without an answer for so long, the others have nothing left to send. Longer than the reader's patience. */
+const quietMs = 1_000;
+
+function sinksOf({ sinks, hangs, rejects }: CoreOrder, urls: VendorUrls): Sink<unknown>[] {
+  return sinks.map((name) => {
+    if (name === hangs) return makers[name]("hanging", urls);
+    return name === rejects ? makers[name]("rejecting", urls) : makers[name](undefined, urls);
+  });
+}
+
+const makers: Record<SinkName, (instead: keyof VendorUrls | undefined, urls: VendorUrls) => Sink<unknown>> = {
+  null: () => nullSink,
+  timestream: (instead = "timestream", urls) =>
+    timestreamSink({
+      database: "product",
+      region: "us-east-1",
+      endpoint: urls[instead],
+      credentials: { accessKeyId: "bench", secretAccessKey: "bench" },
+    }),
+  segment: (instead = "segment", urls) => segmentSink({ writeKey: "bench", host: urls[instead] }),
+  // Rates and concurrency as documented would measure Mixpanel's patience: the loopback has none to lose.
+  mixpanel: (instead = "mixpanel", urls) => unpaced(mixpanelSink({ token: "bench", host: urls[instead] })),
+  "hubspot-events": (instead = "hubspot", urls) =>
+    hubspotEventsSink({ accessToken: "bench", baseUrl: urls[instead] }),
+};
+
+function unpaced<P>(sink: Sink<P>): Sink<P> {
+  const { requestsPerSecond: _, ...limits } = sink.limits;
+  return { ...sink, limits };
+}
+
+/** Takes everything, at once. */
+const nullSink = defineSink({
+  name: "null",
+  limits: { itemsPerRequest: 2000, bytesPerRequest: 2 ** 21, bytesPerItem: 2 ** 20, concurrency: 10 },
+  encode: (event) => ({ payload: event, bytes: 500 }),
+  send: async () => ({ status: "delivered" }),
+});
+
+/** The same sink on a day when its token has expired. */
+function unusable(sink: Sink<unknown>): Sink<unknown> {
+  return { ...sink, send: () => Promise.reject(sinkUnavailable("its token has expired")) };
+}
+
+/** By sink: requests that would do if all items were there at once, filled to the last byte. */
+async function fewest(file: string, setup: CoreOrder, urls: VendorUrls): Promise<Record<string, number>> {
+  const texts = gunzipSync(await readFile(file))
+    .toString("utf8")
+    .split(/\n|(?<=\})(?=\{"metric_name")/)
+    .filter((text) => text !== "");
+  const least: Record<string, number> = {};
+  for (const sink of sinksOf(setup, urls)) {
+    const { itemsPerRequest, bytesPerRequest, envelopeBytes = 0 } = sink.limits;
+    const partitions = new Map<string, { items: number; bytes: number }>();
+    for (const text of texts) {
+      // objects.ts wrote this shape.
+      const { metric_name, metadata, data } = JSON.parse(text) as {
+        metric_name: string;
+        metadata: { tenant_id: string; event_id: string };
+        data: { event_time: string };
+      };
+      const event: MetricEvent = {
+        id: metadata.event_id,
+        metricName: metric_name,
+        tenantId: metadata.tenant_id,
+        time: Date.parse(data.event_time),
+        metadata,
+        data,
+      };
+      const encoded = sink.encode(event);
+      if (!("payload" in encoded)) throw new Error(`${sink.name} takes no ${JSON.stringify(encoded)}`);
+      const name = sink.partition?.(event) ?? "";
+      const { items, bytes } = partitions.get(name) ?? { items: 0, bytes: 0 };
+      partitions.set(name, { items: items + 1, bytes: bytes + encoded.bytes });
+    }
+    least[sink.name] = [...partitions.values()].reduce((sum, { items, bytes }) => {
+      return (
+        sum +
+        Math.max(Math.ceil(items / itemsPerRequest), Math.ceil(bytes / (bytesPerRequest - envelopeBytes)))
+      );
+    }, 0);
+  }
+  return least;
+}
