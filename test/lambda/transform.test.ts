@@ -298,6 +298,25 @@ describe("whatever comes", () => {
     );
   });
 
+  test("bytes that are no text, and ids and times of any kind, are answered like the others", async () => {
+    const handle = handler();
+    const bytes = fc.oneof(fc.uint8Array({ maxLength: 200 }), fc.constant(Buffer.from(record())));
+    const one = fc.record({
+      recordId: fc.string({ unit: "binary" }),
+      approximateArrivalTimestamp: fc.oneof(fc.constant(arrived), fc.double(), fc.integer()),
+      data: bytes.map((each) => Buffer.from(each).toString("base64")),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(one, { maxLength: 10 }), async (given) => {
+        const answer = await handle({ records: given }, context);
+        expect(answer.records.map(({ recordId }) => recordId)).toEqual(given.map(({ recordId }) => recordId));
+        for (const [index, { result }] of answer.records.entries()) {
+          if (result === "Ok") expect(linesOf(answer, index)).not.toEqual([]);
+        }
+      }),
+    );
+  });
+
   test("what would make the answer too large fails, and what is small still goes on behind it", async () => {
     const large = record({ metadata: { repository: "r".repeat(900_000) } });
     const answer = await transform()(...Array<string>(6).fill(large), record());
