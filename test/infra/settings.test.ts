@@ -1,0 +1,73 @@
+import { App } from "aws-cdk-lib";
+import { describe, expect, test } from "vitest";
+import { readSettings } from "../../infra/settings.ts";
+import { ConfigError } from "../../src/index.ts";
+
+const read = (context: Readonly<Record<string, string>>) => readSettings(new App({ context }).node);
+
+test("without a setting, the tools that every account can have, in a stack of the project's name", () => {
+  expect(read({})).toEqual({
+    stack: "firehose-fanout",
+    sinks: ["segment", "mixpanel", "hubspot-events"],
+    timestream: { database: "product", create: true },
+  });
+});
+
+test("settings of the command line are text, and become what the pipeline takes", () => {
+  const settings = read({
+    stack: "fanout-staging",
+    sinks: "timestream, mixpanel",
+    topology: "single",
+    compression: "ZIP",
+    secretPrefix: "staging/",
+    timestreamDatabase: "metrics",
+    createTimestreamDatabase: "false",
+    concurrency: "8",
+    dataDays: "120",
+    booksDays: "500",
+    alarmEmail: "ops@example.com",
+    slackWorkspace: "T0",
+    slackChannel: "C0",
+    tenantDirectory: "https://crm.example/tenants/{tenant_id}",
+    tenantDirectoryDown: "fail",
+    tenantDirectorySecret: "true",
+  });
+  expect(settings).toEqual({
+    stack: "fanout-staging",
+    sinks: ["timestream", "mixpanel"],
+    topology: "single",
+    compression: "ZIP",
+    secretPrefix: "staging/",
+    timestream: { database: "metrics", create: false },
+    concurrency: 8,
+    dataDays: 120,
+    booksDays: 500,
+    alarmEmail: "ops@example.com",
+    slack: { workspaceId: "T0", channelId: "C0" },
+    tenants: { directory: "https://crm.example/tenants/{tenant_id}", down: "fail", secret: true },
+  });
+});
+
+describe("a setting that is wrong is one sentence, with its name", () => {
+  test.each([
+    ["topology", "both", "-c topology must be per-sink or single"],
+    ["compression", "gzip2", "-c compression must be GZIP or ZIP"],
+    ["stack", "my stack", "-c stack must begin with a letter"],
+    ["dataDays", "many", "-c dataDays must be a number of days"],
+    ["booksDays", "1.5", "-c booksDays must be a whole number of days"],
+    ["concurrency", "x", "-c concurrency must be a number"],
+    ["timestreamDatabase", "a b", "-c timestreamDatabase must be 3 to 256 of"],
+    ["createTimestreamDatabase", "yes", "-c createTimestreamDatabase must be true or false"],
+    ["alarmEmail", "nobody", "-c alarmEmail must be an e-mail address"],
+    ["slackChannel", "C0", "-c slackChannel and slackWorkspace need each other"],
+    ["tenantDirectory", "http://crm/{tenant_id}", "-c tenantDirectory must be an https:// address"],
+    ["tenantDirectoryDown", "wait", "-c tenantDirectoryDown must be pass or fail"],
+  ])("%s=%s", (name, value, sentence) => {
+    expect(() => read({ [name]: value })).toThrow(ConfigError);
+    expect(() => read({ [name]: value })).toThrow(sentence);
+  });
+
+  test("all of them at once", () => {
+    expect(() => read({ topology: "x", compression: "y" })).toThrow(/topology.*\n.*compression/);
+  });
+});
