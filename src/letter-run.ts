@@ -25,6 +25,8 @@ export interface LetterOrder {
   readonly drop?: { readonly reason: string; readonly by: string };
   /** Awaited before every record that is tried again. */
   readonly pace?: () => Promise<void>;
+  /** Told of every record that is refused again, as soon as it is: whoever counts them may end the run by its signal. */
+  readonly onRefused?: (fingerprint: string) => void;
 }
 
 /** `selected = delivered + filtered + refused + kept + dropped`. */
@@ -160,7 +162,7 @@ function openSink(run: Run, name: string): SinkRun {
     http: core.http,
     letters: {
       add(letter) {
-        run.refused.set(letter.fingerprint, (run.refused.get(letter.fingerprint) ?? 0) + 1);
+        refusedAgain(run, letter);
         letters.add(letter);
       },
     },
@@ -233,7 +235,7 @@ async function tryAgain(run: Run, letter: DeadLetter): Promise<void> {
   if ("refusal" in judged) {
     const { code, reason } = judged.refusal;
     const again = createDeadLetter({ ...refusedNow(letter, run.core.clock.now()), code, reason }, bytes);
-    run.refused.set(again.fingerprint, (run.refused.get(again.fingerprint) ?? 0) + 1);
+    refusedAgain(run, again);
     run.letters.add(again);
     return;
   }
@@ -249,6 +251,11 @@ async function tryAgain(run: Run, letter: DeadLetter): Promise<void> {
 
 function judge({ core, work }: Run, letter: DeadLetter, bytes: Buffer): JudgedLetter {
   return judgeLetter(letter, bytes, { ...core.limits, objectHash: work.books.hash });
+}
+
+function refusedAgain({ refused, order }: Run, { fingerprint }: DeadLetter): void {
+  refused.set(fingerprint, (refused.get(fingerprint) ?? 0) + 1);
+  order.onRefused?.(fingerprint);
 }
 
 async function offer({ signal }: Run, lane: Lane, record: LaneRecord): Promise<boolean> {

@@ -100,7 +100,7 @@ export interface Worker {
   close(): Promise<void>;
 }
 
-const defaultLimits: WorkerLimits = {
+export const defaultLimits: WorkerLimits = {
   ...defaultLanePolicy,
   ...defaultInflationLimits,
   maxRecordBytes: 4 * 1024 * 1024,

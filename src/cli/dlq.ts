@@ -5,6 +5,7 @@ import { systemClock } from "../delivery/clock.ts";
 import type { OpenQueue } from "../queues/queue.ts";
 import { dlqList } from "./dlq-list.ts";
 import { addFilters, type DlqCommand, type FilterFlags, filterOf, openStores } from "./dlq-options.ts";
+import { dlqPlan, type PlanFlags } from "./dlq-plan.ts";
 import { dlqShow } from "./dlq-show.ts";
 import type { ExitCode } from "./exit-codes.ts";
 
@@ -73,6 +74,10 @@ export function addDlq(program: Command, surroundings: Surroundings): void {
   addFilters(add("list", "what waits, by cause: how many, whose, since when, and what to do")).action(
     (flags: CommonFlags) => act(flags, dlqList),
   );
+
+  addFilters(add("plan", "what a replay would do now, computed offline; writes a plan file"))
+    .option("--out <file>", "where the plan is written (default: fanout-plan-<time>.json)")
+    .action((flags: CommonFlags & PlanFlags) => act(flags, (command) => dlqPlan(command, flags)));
 
   add("show", "one dead letter in whole, and what its sink would receive of it today")
     .argument("<id>", "as the commands print it, or how it begins; a letter's UUID will do, too")

@@ -22,6 +22,12 @@ export interface LetterFilter {
   readonly objects?: readonly string[];
   /** See {@link letterId}. */
   readonly ids?: readonly string[];
+  /** Only these objects and lanes, by {@link coverName}: those of a plan. */
+  readonly within?: ReadonlySet<string>;
+}
+
+export function coverName(objectHash: string, lane: string): string {
+  return `${objectHash} ${lane}`;
 }
 
 /** What a filter looks at. */

@@ -6,6 +6,7 @@ import { type ObjectStore, StoreError } from "../store/object-store.ts";
 import type { LetterFile } from "../worker.ts";
 import type { DeadLetter } from "./dead-letter.ts";
 import {
+  coverName,
   isAboutLetters,
   type LetterFilter,
   matches,
@@ -125,7 +126,7 @@ const fileName = /^sink=([^/]+)\/date=[^/]+\/([0-9a-f]{32})-[^/]*\.jsonl\.gz$/;
 
 /** The files that may hold a letter that is meant, by what their names and their times say. */
 async function* letterFiles(store: ObjectStore, filter: LetterFilter): AsyncGenerator<NamedFile> {
-  const { sinks = [], since, stages = [] } = filter;
+  const { sinks = [], since, stages = [], within } = filter;
   if (stages.length > 0 && stages.every((stage) => stage === "pending")) return;
   const [only] = sinks;
   const prefix = sinks.length === 1 && only !== undefined && only !== "intake" ? `sink=${only}` : "sink=";
@@ -133,7 +134,7 @@ async function* letterFiles(store: ObjectStore, filter: LetterFilter): AsyncGene
     const [, lane, objectHash] = fileName.exec(key) ?? [];
     if (lane === undefined || objectHash === undefined) continue;
     if (sinks.length > 0 && !sinks.some((name) => meansSink(name, lane))) continue;
-    if (!mayHoldIds(filter, objectHash)) continue;
+    if (!mayHoldIds(filter, objectHash) || within?.has(coverName(objectHash, lane)) === false) continue;
     if (since !== undefined && lastModified < since - clockSkewMs) continue;
     yield { key, lane };
   }
@@ -175,11 +176,12 @@ export interface Pending extends WaitingDeferral {
  */
 export async function* pendingOf(store: ObjectStore, filter: LetterFilter): AsyncGenerator<Pending> {
   if (isAboutLetters(filter)) return;
-  const { ids = [] } = filter;
+  const { ids = [], within } = filter;
   for await (const deferral of readDeferrals(store)) {
     const { object, sink } = deferral;
     const objectHash = hashOf(object);
     if (!matchesObject(filter, object) || !mayHoldIds(filter, objectHash)) continue;
+    if (within?.has(coverName(objectHash, sink)) === false) continue;
     if (ids.length > 0 && !ids.some((id) => meansId(id, objectHash, sink))) continue;
     if (!matches(filter, { sink, stage: "pending", lastAt: deferral.since })) continue;
     const receipt = await currentReceipt(store, object, sink);
