@@ -11,7 +11,7 @@ test("200 million events a month cost less than a tenth of the published $3,361"
   expect(all(77)).toBeLessThan(3361 / 10);
 });
 
-test("a pipeline without events costs what stands still: alarms, figures, secrets, an object a minute", () => {
+test("a pipeline without events costs what stands still: alarms, figures, secrets, idle polls", () => {
   expect(all(0)).toBeLessThan(40);
   expect(monthlyCost(0)["EventBridge"]).toBe(0);
 });
