@@ -27,7 +27,8 @@ export interface FailureQueue {
   readonly repeats: Repeats;
   /**
    * Every entry once, the oldest first where the queue knows. An entry can be given to the other functions until the
-   * iteration has ended; then what was only looked at is as visible to others as before.
+   * next iteration begins or the queue is closed: so also the last few, which no full batch was made of. Then what
+   * was only looked at is as visible to others as before.
    */
   entries(options: { readonly signal: AbortSignal }): AsyncIterable<QueueEntry>;
   /** What is known offline of its way from here, by today's rules; nothing is sent. */
@@ -42,6 +43,7 @@ export interface FailureQueue {
     entries: readonly QueueEntry[],
     order: QueueOrder & { readonly reason: string; readonly by: string },
   ): Promise<void>;
+  /** What is still in hand becomes visible to others; clients are closed. */
   close?(): Promise<void>;
 }
 

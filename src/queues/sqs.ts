@@ -158,6 +158,13 @@ export function createSqsQueue(options: SqsQueueOptions): FailureQueue {
     return outcome.status === "delivered" ? ((await remove([each])).get(message.id) ?? outcome) : outcome;
   }
 
+  /** Shows to others what is still in hand. Without it they see it when its time is over. */
+  async function release(): Promise<void> {
+    const left = [...handles].map(([id, handle]) => ({ id, handle }));
+    handles.clear();
+    await box.hold(left, 0).catch(() => {});
+  }
+
   return {
     name,
     target: "the delivery stream or the worker, whichever the message was meant for",
@@ -169,32 +176,26 @@ export function createSqsQueue(options: SqsQueueOptions): FailureQueue {
     },
 
     async *entries({ signal }) {
+      await release();
       const seen = new Set<string>();
       let repeats = 0;
-      try {
-        while (!signal.aborted && repeats < mostRepeats) {
-          const messages = await box.receive(lookSeconds, signal);
-          if (messages.length === 0) break;
-          repeats++;
-          for (const message of messages) {
-            handles.set(message.id, message.handle);
-            if (seen.has(message.id)) continue;
-            seen.add(message.id);
-            repeats = 0;
-            yield entryOf(message);
-          }
+      while (!signal.aborted && repeats < mostRepeats) {
+        const messages = await box.receive(lookSeconds, signal);
+        if (messages.length === 0) break;
+        repeats++;
+        for (const message of messages) {
+          handles.set(message.id, message.handle);
+          if (seen.has(message.id)) continue;
+          seen.add(message.id);
+          repeats = 0;
+          yield entryOf(message);
         }
-        if (handles.size >= mostInFlight) {
-          log.warn("the queue gives out no more messages at once; there may be others behind these", {
-            queue: url,
-            messages: handles.size,
-          });
-        }
-      } finally {
-        const left = [...handles].map(([id, handle]) => ({ id, handle }));
-        handles.clear();
-        // Without it they are visible again when their time is over.
-        await box.hold(left, 0).catch(() => {});
+      }
+      if (handles.size >= mostInFlight) {
+        log.warn("the queue gives out no more messages at once; there may be others behind these", {
+          queue: url,
+          messages: handles.size,
+        });
       }
     },
 
@@ -261,6 +262,7 @@ export function createSqsQueue(options: SqsQueueOptions): FailureQueue {
     },
 
     async close() {
+      await release();
       box.close();
       writer.close();
     },
