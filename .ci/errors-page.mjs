@@ -13,12 +13,14 @@ const mark = "<!-- From here on the page is written by `npm run docs:errors`. --
 
 /** Values that every sink accepts; nothing is sent. */
 const env = {
-  SINKS: "file,hubspot-companies,hubspot-events,mixpanel,segment,segment-groups,timestream",
+  SINKS: "file,hubspot-companies,hubspot-events,mixpanel,segment,segment-groups,timestream,webhook",
   TIMESTREAM_DATABASE: "none",
   AWS_REGION: "eu-west-1",
   SEGMENT_WRITE_KEY: "none",
   MIXPANEL_TOKEN: "none",
   HUBSPOT_ACCESS_TOKEN: "none",
+  WEBHOOK_URL: "https://none.test",
+  WEBHOOK_SECRET: `whsec_${"none".repeat(8)}`,
 };
 
 const written = readFileSync(page, "utf8");

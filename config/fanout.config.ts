@@ -69,6 +69,11 @@ const makers: Readonly<Record<string, (env: Env, name: string) => Promise<Sink<u
     const { fileSink } = await import("../adapters/file/index.ts");
     return fileSink({ directory: env["FILE_DIRECTORY"] ?? ".fanout/file" });
   },
+  webhook: async (env, name) => {
+    const options = webhookOptions(env, name);
+    const { webhookSink } = await import("../adapters/webhook/index.ts");
+    return webhookSink(options);
+  },
 };
 
 /** Without `SINKS`: one sink a vendor. */
@@ -76,6 +81,9 @@ const defaultSinks = "timestream,segment,mixpanel,hubspot";
 
 /** They take every metric, also what the catalog does not know: no metric need name them. */
 const unnamed = ["file", "segment-groups"];
+
+/** It takes every metric of the catalog, and only those: of no other is it known what must stay in the house. */
+const outsider = "webhook";
 
 export default defineConfig(async ({ env: given, sinks }) => {
   const env: Env = Object.fromEntries(Object.entries(given).filter(([, value]) => value?.trim()));
@@ -120,6 +128,7 @@ export default defineConfig(async ({ env: given, sinks }) => {
   const routes = [
     ...catalogRoutes(metrics, names),
     { metrics: "*" as const, sinks: unnamed.filter((name) => names.includes(name)) },
+    { metrics: metrics.map(({ name }) => name), sinks: names.filter((name) => name === outsider) },
   ];
   return { sinks: made, metrics, routes, receipts, deadLetters };
 });
@@ -274,6 +283,42 @@ function mixpanelOptions(env: Env, sink: string) {
   };
   return { serviceAccount, ...(options.MIXPANEL_HOST && { host: options.MIXPANEL_HOST }) };
 }
+
+function webhookOptions(env: Env, sink: string) {
+  const options = read(env, sink, {
+    WEBHOOK_URL: env["WEBHOOK_ALLOW_PRIVATE"] === "true" ? webhookUrl(/^https?:$/) : webhookUrl(/^https:$/),
+    WEBHOOK_SECRET: webhookSecrets,
+    WEBHOOK_BATCH_SIZE: z
+      .string()
+      .regex(/^[1-9]\d{0,5}$/, { error: "must be a whole number, 1 or more" })
+      .optional(),
+    WEBHOOK_ALLOW_PRIVATE: z.enum(["true", "false"], { error: "must be true or false" }).optional(),
+  });
+  const { WEBHOOK_URL: url, WEBHOOK_SECRET: secret, WEBHOOK_BATCH_SIZE: batchSize } = options;
+  return {
+    url,
+    secret: secret.split(","),
+    ...(batchSize && { batchSize: Number(batchSize) }),
+    allowPrivate: options.WEBHOOK_ALLOW_PRIVATE === "true",
+  };
+}
+
+/** Unlike a vendor's it may have a query, which often holds a token. */
+function webhookUrl(protocol: RegExp) {
+  const isRight = (text: string) => {
+    const url = URL.parse(text);
+    return url !== null && protocol.test(url.protocol) && url.username === "" && url.password === "";
+  };
+  const error = "must be an https:// address, without a user and a password";
+  return z.string().refine(isRight, { error });
+}
+
+/** 24 to 64 bytes are 32 to 88 characters of base64. */
+const webhookSecrets = z
+  .string()
+  .regex(/^whsec_[A-Za-z0-9+/]{32,86}={0,2}(,whsec_[A-Za-z0-9+/]{32,86}={0,2})*$/, {
+    error: "must be whsec_ and 24 to 64 bytes in base64; two of them are separated by a comma",
+  });
 
 /**
  * The sink that `hubspot` stands for: custom events, unless `HUBSPOT_MODE` says `companies`. Events keep every

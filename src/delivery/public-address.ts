@@ -54,7 +54,7 @@ export function publicLookup(lookup: LookupFunction = dns.lookup): LookupFunctio
       const addresses = Array.isArray(found) ? found : [];
       const [first] = addresses;
       if (error !== null || first === undefined) {
-        callback(error ?? Object.assign(new Error("no address"), { code: "ENOTFOUND" }), []);
+        callback(error ?? Object.assign(new Error("no address"), { code: dns.NOTFOUND }), []);
       } else if (!addresses.every(({ address }) => isPublicAddress(address))) {
         callback(new NotPublic("the host has an address that is not public"), []);
       } else if (options.all === true) callback(null, addresses);

@@ -77,7 +77,7 @@ describe("a configuration that cannot be used: exit 2, one sentence with the fil
 describe("--sinks", () => {
   const run = (names: string) => fanout(["run", "in", "--json", "--sinks", names], {}, cwd);
   const unknown = (name: string) =>
-    `fanout: there is no sink named "${name}"; known are timestream, segment, segment-groups, mixpanel, hubspot-events, hubspot-companies, file, hubspot\n`;
+    `fanout: there is no sink named "${name}"; known are timestream, segment, segment-groups, mixpanel, hubspot-events, hubspot-companies, file, webhook, hubspot\n`;
 
   test(
     "which names nothing, or sinks that do not exist: exit 2 and one sentence each",

@@ -26,6 +26,8 @@ const complete = {
   SEGMENT_WRITE_KEY: "key",
   MIXPANEL_TOKEN: "token",
   HUBSPOT_ACCESS_TOKEN: "token",
+  WEBHOOK_URL: "https://hooks.acme.test/in?token=SECRET-MARKER",
+  WEBHOOK_SECRET: `whsec_${"key+".repeat(8)}`,
 } as const;
 
 const resolve = (env: Env, sinks?: readonly string[]) =>
@@ -83,7 +85,7 @@ describe("SINKS", () => {
 
   test("every sink can be named, with spaces, empty places and doubles", async () => {
     const SINKS =
-      " segment-groups, segment,,file ,hubspot,hubspot-events,hubspot-companies,mixpanel,timestream,file";
+      " segment-groups, segment,,file ,hubspot,hubspot-events,hubspot-companies,mixpanel,timestream,file,webhook";
     const all = [
       "segment-groups",
       "segment",
@@ -92,6 +94,7 @@ describe("SINKS", () => {
       "hubspot-companies",
       "mixpanel",
       "timestream",
+      "webhook",
     ];
     expect(await namesOf({ ...complete, SINKS })).toEqual(all);
   });
@@ -109,14 +112,40 @@ describe("SINKS", () => {
     "%s is no sink, and the sentence says which are",
     async (name) => {
       expect(await problemsOf({ ...complete, SINKS: `file,${name}` })).toEqual([
-        `there is no sink named "${name}"; known are timestream, segment, segment-groups, mixpanel, hubspot-events, hubspot-companies, file, hubspot`,
+        `there is no sink named "${name}"; known are timestream, segment, segment-groups, mixpanel, hubspot-events, hubspot-companies, file, webhook, hubspot`,
       ]);
     },
   );
 });
 
+describe("the webhook", () => {
+  const SINKS = "webhook";
+
+  test("takes plain http only where private addresses are allowed, and two secrets at once", async () => {
+    const WEBHOOK_URL = "http://127.0.0.1:4010/in";
+    expect(await namesOf({ ...complete, SINKS, WEBHOOK_URL, WEBHOOK_ALLOW_PRIVATE: "true" })).toEqual([
+      "webhook",
+    ]);
+    const WEBHOOK_SECRET = `${complete.WEBHOOK_SECRET},whsec_${"a".repeat(86)}==`;
+    expect(await namesOf({ ...complete, SINKS, WEBHOOK_SECRET, WEBHOOK_BATCH_SIZE: "500" })).toEqual([
+      "webhook",
+    ]);
+  });
+
+  test("gets the metrics of the catalog, and none that it does not know", async () => {
+    const { routes, sinks } = await resolve({ ...complete, SINKS: "webhook,file" });
+    expect(sinks.map(({ name }) => name)).toEqual(["webhook", "file"]);
+    const reach = (metric: string) =>
+      routes?.flatMap(({ metrics, sinks: to }) => (metrics === "*" || metrics.includes(metric) ? to : []));
+    expect(reach("scan_completed")).toContain("webhook");
+    expect(reach("of_nobody")).toEqual(["file"]);
+  });
+});
+
 describe("a missing variable", () => {
   const needed: [string, string, Env][] = [
+    ["webhook", "WEBHOOK_URL", {}],
+    ["webhook", "WEBHOOK_SECRET", {}],
     ["timestream", "TIMESTREAM_DATABASE", {}],
     ["timestream", "AWS_REGION", {}],
     ["segment", "SEGMENT_WRITE_KEY", {}],
@@ -218,6 +247,15 @@ describe("an invalid variable", () => {
     ["timestream", "TIMESTREAM_DATABASE", "ab"],
     ["timestream", "AWS_REGION", "eu west 1"],
     ["segment", "SEGMENT_WRITE_KEY", "SECRET-MARKER\n"],
+    ["webhook", "WEBHOOK_URL", "http://hooks.acme.test/SECRET-MARKER"],
+    ["webhook", "WEBHOOK_URL", "https://user:SECRET-MARKER@hooks.acme.test"],
+    ["webhook", "WEBHOOK_URL", "hooks.acme.test/SECRET-MARKER"],
+    ["webhook", "WEBHOOK_SECRET", "SECRET-MARKER"],
+    ["webhook", "WEBHOOK_SECRET", `whsec_${"key+".repeat(7)}`],
+    ["webhook", "WEBHOOK_SECRET", `whsec_${"key+".repeat(8)},SECRET-MARKER`],
+    ["webhook", "WEBHOOK_BATCH_SIZE", "0"],
+    ["webhook", "WEBHOOK_BATCH_SIZE", "1e3"],
+    ["webhook", "WEBHOOK_ALLOW_PRIVATE", "SECRET-MARKER"],
     ["mixpanel", "MIXPANEL_TOKEN", "SECRET-MARKER\u00a0"],
     ["hubspot-events", "HUBSPOT_ACCESS_TOKEN", "Bearer SECRET-MARKER"],
     ["hubspot-events", "HUBSPOT_PORTAL_ID", "pe1_SECRET-MARKER"],

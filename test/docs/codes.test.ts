@@ -45,12 +45,14 @@ function words(folder: string): { readonly file: string; readonly word: string }
 
 /** Values that every sink accepts; nothing is sent. */
 const env = {
-  SINKS: "file,hubspot-companies,hubspot-events,mixpanel,segment,segment-groups,timestream",
+  SINKS: "file,hubspot-companies,hubspot-events,mixpanel,segment,segment-groups,timestream,webhook",
   TIMESTREAM_DATABASE: "none",
   AWS_REGION: "eu-west-1",
   SEGMENT_WRITE_KEY: "none",
   MIXPANEL_TOKEN: "none",
   HUBSPOT_ACCESS_TOKEN: "none",
+  WEBHOOK_URL: "https://none.test",
+  WEBHOOK_SECRET: `whsec_${"none".repeat(8)}`,
 };
 
 test("every code of the core has its advice", () => {
