@@ -9,7 +9,7 @@ import type * as sqs from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 import { intakeLane } from "../src/dead-letter/dead-letter.ts";
 import type { Delivery } from "./delivery.ts";
-import { sinkMetric, streamMetric, transformMetric } from "./metrics.ts";
+import { type SinkFigure, type Statistic, sinkMetric, streamMetric, transformMetric } from "./metrics.ts";
 import type { Stream } from "./stream.ts";
 
 export interface AlarmsProps {
@@ -25,8 +25,8 @@ export interface AlarmsProps {
 const lateMinutes = 15;
 /** The first attempts of a deferral come sooner; what waits for longer is more than a hiccup of its sink. */
 const waitingMinutes = 60;
-/** How long one figure of CloudWatch's stands for, and how often the replayer counts. */
-const periodMinutes = 5;
+/** What the replayer counts every five minutes: a count of it is in each such period, whenever exactly it runs. */
+const gaugeMinutes = 15;
 /** Three runs of the replayer in a row did not happen. */
 const silentMinutes = 15;
 
@@ -96,19 +96,19 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
       alarm(
         `${sink}-waiting-letters`,
         `Records that ${sink} refused for good wait for a decision: see fanout dlq.`,
-        sinkMetric("WaitingDeadLetters", sink, "Maximum"),
+        gauge("WaitingDeadLetters", sink, "Maximum"),
         { above: 0 },
       );
       alarm(
         `${sink}-waiting-long`,
         `Records have waited for ${sink} for ${waitingMinutes} minutes: the sink is down, or refuses its credentials.`,
-        sinkMetric("WaitingDeferrals", sink, "Minimum"),
-        { above: 0, periods: waitingMinutes / periodMinutes },
+        gauge("WaitingDeferrals", sink, "Minimum"),
+        { above: 0, periods: waitingMinutes / gaugeMinutes },
       );
       alarm(
         `${sink}-given-up`,
         `Records have waited for ${sink} for so long that the replayer leaves them to a person: see fanout dlq.`,
-        sinkMetric("DeferralsGivenUp", sink, "Maximum"),
+        gauge("DeferralsGivenUp", sink, "Maximum"),
         { above: 0 },
       );
       alarm(
@@ -123,7 +123,7 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
   alarm(
     "intake-waiting-letters",
     "Records that are no valid events wait for a decision: see fanout dlq.",
-    sinkMetric("WaitingDeadLetters", intakeLane, "Maximum"),
+    gauge("WaitingDeadLetters", intakeLane, "Maximum"),
     { above: 0 },
   );
   alarm(
@@ -165,6 +165,10 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
     { above: 0 },
   );
   return topic;
+}
+
+function gauge(figure: SinkFigure, sink: string, statistic: Statistic): cloudwatch.Metric {
+  return sinkMetric(figure, sink, statistic).with({ period: Duration.minutes(gaugeMinutes) });
 }
 
 interface When {

@@ -1,7 +1,16 @@
 import { expect, test } from "vitest";
-import { monthlyCost } from "../../infra/cost.ts";
+import { deployed, monthlyCost } from "../../infra/cost.ts";
+import { synthesise } from "./synthesised.ts";
 
 const all = (rate: number) => Object.values(monthlyCost(rate)).reduce((sum, value) => sum + value, 0);
+
+test("what is counted is what is deployed", () => {
+  const { resources } = synthesise({ sinks: ["timestream", "segment", "mixpanel", "hubspot-events"] });
+  expect(resources.filter(({ type }) => type === "AWS::CloudWatch::Alarm")).toHaveLength(deployed.alarms);
+  expect(resources.filter(({ type }) => type === "AWS::Lambda::EventSourceMapping")).toHaveLength(
+    deployed.sinks,
+  );
+});
 
 test("Firehose counts every record as 5 KB: AWS's own example of 1,000 records a second is $358 a month", () => {
   expect(monthlyCost(1000)["Firehose"]).toBeCloseTo(358.4, 0);

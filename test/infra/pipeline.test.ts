@@ -133,6 +133,9 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
     const [policy] = all("AWS::SNS::TopicPolicy").filter(({ properties }) =>
       flatten(listOf(properties["Topics"])[0]).includes(topic.id),
     );
+    // S3 tries the topic as soon as it is told of it.
+    const { Resources: resources } = fieldsOf(JSON.parse(made.text));
+    expect(fieldsOf(fieldsOf(resources)[bucket?.id ?? ""])["DependsOn"]).toContain(policy?.id);
     const statements = listOf(fieldsOf(policy?.properties["PolicyDocument"])["Statement"]).map(fieldsOf);
     const allowed = statements.filter(({ Effect: effect }) => effect === "Allow");
     expect(allowed).toMatchObject([

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { Template } from "aws-cdk-lib/assertions";
 import { Code } from "aws-cdk-lib/aws-lambda";
 import { AwsSolutionsChecks } from "cdk-nag";
 import metrics from "../../config/metrics/index.ts";
@@ -38,6 +39,8 @@ export function synthesise(props: Partial<EventFanoutProps> = {}): Synthesised {
       ...props,
     });
     const template: unknown = app.synth().getStackByName(stack.stackName).template;
+    // Throws when resources wait for each other.
+    Template.fromStack(stack);
     const { violations } = new AwsSolutionsChecks(app).validateScope(app);
     return {
       resources: resourcesOf(template),
