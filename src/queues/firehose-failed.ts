@@ -139,7 +139,6 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
     };
   }
 
-  /** Of a key that names nothing but a folder nothing was ever taken. */
   const isEmpty = ({ taken: [first], total }: FailedObject) =>
     total !== undefined && first?.from === 0 && (first.to ?? total) >= total;
 
@@ -329,14 +328,15 @@ function byObject(
 }
 
 /**
- * Everything below the prefix, or the one object of that name. By listings alone: a look may name an object in
- * another way (see {@link ObjectInfo.version}), and its entries would have other ids.
+ * Everything below the prefix, or the one object of that name; without those that hold nothing, such as what consoles
+ * make of a folder. By listings alone: a look may name an object in another way (see {@link ObjectInfo.version}), and
+ * its entries would have other ids.
  */
 async function* objectsOf({ store, prefix }: Source): AsyncGenerator<ObjectInfo> {
   for await (const info of store.list(prefix)) {
+    if (info.size > 0) yield info;
     // Others whose names only begin like this one's come behind it.
-    if (info.key === prefix) return yield info;
-    yield info;
+    if (info.key === prefix && !prefix.endsWith("/")) return;
   }
 }
 
