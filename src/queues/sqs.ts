@@ -183,8 +183,9 @@ export function createSqsQueue(options: SqsQueueOptions): FailureQueue {
         const messages = await box.receive(lookSeconds, signal);
         if (messages.length === 0) break;
         repeats++;
+        // All of them are in our hands now, whether anybody asks for them or not.
+        for (const { id, handle } of messages) handles.set(id, handle);
         for (const message of messages) {
-          handles.set(message.id, message.handle);
           if (seen.has(message.id)) continue;
           seen.add(message.id);
           repeats = 0;

@@ -22,6 +22,11 @@ afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close();
 });
 
+interface OpenOptions extends Partial<OpenQueueOptions> {
+  /** The configuration has none. */
+  readonly noCatalog?: true;
+}
+
 export interface OperatorsWorld {
   readonly clock: ManualClock;
   readonly sqs: SqsTwin;
@@ -33,7 +38,7 @@ export interface OperatorsWorld {
   /** Goes wrong in the twins' place, or around them. */
   readonly faults: { sqs: NextFault; firehose: NextFault };
   /** Another operator each time. */
-  open(address: string, options?: Partial<OpenQueueOptions>): Promise<FailureQueue>;
+  open(address: string, options?: OpenOptions): Promise<FailureQueue>;
   /** Writes an object of Firehose's; answers its path. */
   putObject(content: string | Uint8Array, name?: string): Promise<string>;
   /** The lines of every archive file. */
@@ -76,11 +81,11 @@ export async function operatorsWorld(): Promise<OperatorsWorld> {
     folder,
     queueUrl: `${sqsUrl}${sqs.path}`,
     faults,
-    open: (address, options = {}) =>
+    open: (address, { noCatalog, ...options } = {}) =>
       createOpenQueue({
         deadLetters,
         worker: noWorker,
-        metrics,
+        ...(noCatalog ? {} : { metrics }),
         sqs: sqsClient,
         firehose: firehoseClient,
         clock,
