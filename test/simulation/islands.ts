@@ -60,7 +60,7 @@ function quiet(plan: Plan, sinks: readonly ScriptedPlan[]): Plan {
     objects,
     sinks,
     processes: [process],
-    rounds: [{ invocations: [invocation], replays: [], thenMs: 0 }],
+    rounds: [{ invocations: [invocation], replays: [], givesUp: [], thenMs: 0 }],
     repairs: [],
     storeFaults: 0,
     readFaults: 0,

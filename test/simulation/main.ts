@@ -1,9 +1,9 @@
 // `npm run simulate -- --seeds 20000 [--seed s]`, `-- --seed s` to be told one of them, `-- --mutants` for the defects.
 import { parseArgs } from "node:util";
 import Table from "cli-table3";
-import { median, mostMutantSchedules, mutantStarts, nameOfMost } from "./catch.ts";
-import { mutantNamed, mutants } from "./mutants.ts";
-import { hunt, inParallel, runSeeds, tell } from "./threads.ts";
+import { catchAll, tableOfCatches } from "./catch.ts";
+import { mutantNamed } from "./mutants.ts";
+import { runSeeds, tell } from "./threads.ts";
 
 const { values } = parseArgs({
   options: {
@@ -31,7 +31,11 @@ async function runMany(count: number): Promise<void> {
     );
   });
   const seconds = (performance.now() - started) / 1000;
-  const table = tableOf(["what went wrong", "how often"], ["left", "right"]);
+  const table = new Table({
+    head: ["what went wrong", "how often"],
+    colAligns: ["left", "right"],
+    style: { head: [], border: [] },
+  });
   for (const [kind, n] of [...counts].sort(([a], [b]) => (a < b ? -1 : 1))) table.push([kind, n]);
   const violations = failures.reduce((sum, failure) => sum + failure.violations.length, 0);
   process.stdout.write(
@@ -48,29 +52,9 @@ async function tellOne(): Promise<void> {
 }
 
 async function showMutants(): Promise<void> {
-  const rows = new Map<string, readonly (string | number)[]>();
-  await inParallel(mutants, async ({ name }) => {
-    const hunts = await hunt(name, mutantStarts, mostMutantSchedules);
-    const missed = hunts.filter(({ caught }) => caught === undefined).length;
-    rows.set(name, [
-      name,
-      nameOfMost(hunts) ?? "nothing",
-      median(hunts.map(({ schedules }) => schedules)),
-      missed === 0 ? "" : `missed from ${missed} of ${hunts.length} seeds`,
-    ]);
-    process.stderr.write(`${rows.size} of ${mutants.length}\n`);
-    if (missed === hunts.length) process.exitCode = 1;
-  });
-  const table = tableOf(
-    ["a worker that …", "is caught by", "schedules", ""],
-    ["left", "left", "right", "left"],
-  );
-  for (const { name } of mutants) table.push([...(rows.get(name) ?? [])]);
-  process.stdout.write(`${table.toString()}\nschedules: the median of ${mutantStarts.length} seeds\n`);
-}
-
-function tableOf(head: string[], colAligns: ("left" | "right")[]): Table.Table {
-  return new Table({ head, colAligns, style: { head: [], border: [] } });
+  const catches = await catchAll((done, of) => process.stderr.write(`${done} of ${of}\n`));
+  process.stdout.write(tableOfCatches(catches));
+  process.exitCode = catches.every(({ missed }) => missed === 0) ? 0 : 1;
 }
 
 function whole(name: string, text: string): number {

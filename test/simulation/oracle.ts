@@ -65,6 +65,8 @@ interface ClaimTruth {
   /** Refused by the mapping, and by the vendor. */
   readonly misfits: Set<number>;
   readonly rejected: Set<number>;
+  /** Whether what was pending is archived, to be given up. */
+  givesUp: boolean;
   /** Items encoded and without a final outcome; undefined once an outcome was unknown. */
   held: number | undefined;
   heldBytes: number;
@@ -251,6 +253,7 @@ export function createOracle({
       filtered: new Set(),
       misfits: new Set(),
       rejected: new Set(),
+      givesUp: false,
       held: 0,
       heldBytes: 0,
       taken: false,
@@ -308,8 +311,12 @@ export function createOracle({
   };
 
   const checkReceipt = (object: ObjectTruth, truth: LaneTruth, receipt: Receipt) => {
-    const { counts, readTo } = receipt;
+    const { counts } = receipt;
     const name = `${nameOf(truth)}, receipt ${receipt.generation}`;
+    const chain = chainOf(truth, receipt);
+    // Who gives something up never reads on.
+    const gaveUp = chain.find(({ givesUp }) => givesUp)?.before;
+    const { readTo } = gaveUp ?? receipt;
     const isRead = (n: number) => readTo === null || n < readTo;
     const refused = lettersOf(name, receipt);
     if (refused === undefined) return;
@@ -327,10 +334,12 @@ export function createOracle({
       violate("1 the books close", `${name} adopts ${JSON.stringify(receipt.adopted)}, valid from the first`);
     }
     const events = [...object.events.keys()].filter((n) => (isRead(n) && !early.has(n)) || adopted.has(n));
-    const chain = chainOf(truth, receipt);
     const dropped = new Set(
       chain.flatMap(({ generation, attempt }) => droppedBy(truth, generation, attempt)),
     );
+    if (gaveUp !== undefined && truth.lane !== intakeLane) {
+      for (const n of events) if (!adopted.has(n) && isIn(gaveUp.pending, n)) dropped.add(n);
+    }
     if (counts.dropped !== dropped.size) {
       violate(
         "2 letters before their receipt",
@@ -451,7 +460,14 @@ export function createOracle({
   };
 
   const lettersWitness: Oracle["lettersWitness"] = {
-    wrote(_process, key, bytes) {
+    wrote(process, key, bytes) {
+      const [, of = "", from = "", digits] =
+        /^archive\/deferrals\/sink=([^/]+)\/([0-9a-f]+)-(\d{6})\.json$/.exec(key) ?? [];
+      if (digits !== undefined) {
+        const claim = byHash.get(from)?.lanes.get(of)?.claims.get(Number(digits));
+        if (claim?.process === process) claim.givesUp = true;
+        return;
+      }
       const lines = gunzipSync(bytes).toString("utf8").trimEnd().split("\n");
       // The core wrote them, and its own tests hold the shape.
       const file = lines.map((line) => JSON.parse(line) as DeadLetter);

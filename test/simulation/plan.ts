@@ -112,6 +112,7 @@ export interface ProcessPlan {
 export interface RoundPlan {
   readonly invocations: readonly InvocationPlan[];
   readonly replays: readonly ReplayPlan[];
+  readonly givesUp: readonly GiveUpPlan[];
   /** What passes before the next one, in milliseconds. */
   readonly thenMs: number;
 }
@@ -137,6 +138,13 @@ export interface ReplayPlan {
   readonly isPaced: boolean;
   readonly afterMs: number;
   readonly remainingMs: number;
+}
+
+/** An operator gives up what is pending of one object for one lane. Which one is drawn when it begins. */
+export interface GiveUpPlan {
+  readonly name: string;
+  readonly process: string;
+  readonly afterMs: number;
 }
 
 /** In every payload, and in every secret: neither may be where it does not belong. */
@@ -204,7 +212,10 @@ export function planOf(seed: number): Plan {
       },
     );
     const replays = d.chance(0.25) ? drawReplays(process) : [];
-    return { invocations, replays, thenMs: d.pick([0, 1_000, 70_000, 800_000]) };
+    const givesUp = d.chance(0.06)
+      ? [{ name: `give-up-${commands++}`, process, afterMs: d.pick([0, 1, 20, 70_000]) }]
+      : [];
+    return { invocations, replays, givesUp, thenMs: d.pick([0, 1_000, 70_000, 800_000]) };
   });
   const repairs = d.chance(0.3)
     ? Array.from({ length: d.int(1, 3) }, (): RoundPlan => {
@@ -214,6 +225,7 @@ export function planOf(seed: number): Plan {
         return {
           invocations: d.chance(0.2) ? [again] : [],
           replays,
+          givesUp: [],
           thenMs: d.pick([0, 1_000, 70_000, 800_000]),
         };
       })

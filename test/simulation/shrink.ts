@@ -58,10 +58,13 @@ function* coarse(plan: Plan): Generator<LeaveOut> {
 
 function* fine(plan: Plan): Generator<LeaveOut> {
   for (const which of ["rounds", "repairs"] as const) {
-    for (const [at, { invocations, replays }] of plan[which].entries()) {
+    for (const [at, { invocations, replays, givesUp }] of plan[which].entries()) {
       for (const each of invocations) {
         yield (p) =>
           inRound(p, which, at, (r) => ({ ...r, invocations: r.invocations.filter((i) => i !== each) }));
+      }
+      for (const each of givesUp) {
+        yield (p) => inRound(p, which, at, (r) => ({ ...r, givesUp: r.givesUp.filter((i) => i !== each) }));
       }
       for (const each of replays) {
         yield (p) => inRound(p, which, at, (r) => ({ ...r, replays: r.replays.filter((i) => i !== each) }));
@@ -152,9 +155,9 @@ function inRound(
   const round = plan[which][at];
   if (round === undefined) return undefined;
   const changed = change(round);
-  const isSame =
-    changed.invocations.length === round.invocations.length &&
-    changed.replays.length === round.replays.length;
+  const sizeOf = ({ invocations, replays, givesUp }: RoundPlan) =>
+    invocations.length + replays.length + givesUp.length;
+  const isSame = sizeOf(changed) === sizeOf(round);
   return isSame
     ? undefined
     : { ...plan, [which]: plan[which].map((each, index) => (index === at ? changed : each)) };

@@ -5,6 +5,7 @@ import { Metrics } from "@aws-lambda-powertools/metrics";
 import { ObjectBusy } from "../../src/books/claim.ts";
 import { intakeLane } from "../../src/dead-letter/dead-letter.ts";
 import type { HttpClient } from "../../src/delivery/http.ts";
+import type { GiveUpOrder } from "../../src/give-up.ts";
 import { createHandler, type LambdaContext } from "../../src/lambda/worker.ts";
 import type { LetterOrder, LetterReport } from "../../src/letter-run.ts";
 import type { LogFields, Logger } from "../../src/log.ts";
@@ -16,6 +17,7 @@ import { dice } from "./dice.ts";
 import { createDisk, faceOf, putOn, withoutChance } from "./disk.ts";
 import { createOracle, type LetterFileName, type Oracle, type Violation } from "./oracle.ts";
 import {
+  type GiveUpPlan,
   type InvocationPlan,
   type Plan,
   type ProcessPlan,
@@ -169,6 +171,23 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
         const all = await Promise.race([answers, process.death]);
         return Array.isArray(all) && all.every(Boolean);
       },
+      async giveUp({ object, lane }, order) {
+        const version = { bucket: source.location, key: object, version: versionOf(object) };
+        const answer = worker.giveUp(version, lane, order).then(
+          (given) => {
+            if (process.isDead) return never();
+            tell(`← ${own.name} has given up ${JSON.stringify(given)} of ${object} for ${lane}`);
+            return undefined;
+          },
+          (error: unknown) => {
+            if (process.isDead) return never();
+            tell(`← ${own.name} fails to give up: ${error instanceof Error ? error.message : error}`);
+            judgeError(oracle, error);
+            return undefined;
+          },
+        );
+        await Promise.race([answer, process.death]);
+      },
       async replay(place, order, remainingMs) {
         const { object, lane, file } = place;
         const version = { bucket: source.location, key: object, version: versionOf(object) };
@@ -235,9 +254,24 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
     }
   };
 
+  const giveUp = async ({ name, process: who, afterMs }: GiveUpPlan) => {
+    await clock.sleep(afterMs);
+    const own = plan.processes.find((each) => each.name === who);
+    if (own === undefined) return;
+    const running = run(own);
+    if (running.process.isDead) return;
+    const waiting = oracle.deferred().filter(({ lane }) => lane === intakeLane || own.sinks.includes(lane));
+    const chosen = waiting[dice(plan.seed, name).int(0, waiting.length - 1)];
+    if (chosen === undefined) return;
+    trouble.count("operator: gives up what is pending");
+    tell(`→ ${own.name} is to give up what is pending of ${chosen.object} for ${chosen.lane}`);
+    await running.giveUp(chosen, { id: name, reason: "nobody wants it", by: "an operator" });
+  };
+
   const play = async (rounds: readonly RoundPlan[]) => {
-    for (const { invocations, replays, thenMs } of rounds) {
-      await clock.run(Promise.all([...invocations.map(invoke), ...replays.map(replay)]));
+    for (const { invocations, replays, givesUp, thenMs } of rounds) {
+      const acts = [...invocations.map(invoke), ...replays.map(replay), ...givesUp.map(giveUp)];
+      await clock.run(Promise.all(acts));
       await clock.advance(thenMs);
     }
     tell("· the world is well from now on");
@@ -338,6 +372,7 @@ interface Running {
   readonly sinks: readonly string[];
   /** Whether everything was acknowledged; settles too when the process dies. */
   deliver(objects: readonly string[], remainingMs: number): Promise<boolean>;
+  giveUp(place: { readonly object: string; readonly lane: string }, order: GiveUpOrder): Promise<void>;
   /** Undefined also when it failed, or the process died. */
   replay(file: LetterFileName, order: LetterOrder, remainingMs: number): Promise<LetterReport | undefined>;
 }
