@@ -12,6 +12,7 @@ import { certify } from "./certify.ts";
 import { loadConfig } from "./config-file.ts";
 import { addDlq, unknownQueue } from "./dlq.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { explain } from "./explain.ts";
 import { newSink } from "./new-sink.ts";
 import { provision } from "./provision.ts";
 import { run } from "./run.ts";
@@ -26,6 +27,13 @@ interface RunFlags {
   readonly config?: string;
   readonly json?: boolean;
   readonly deadline: string;
+}
+
+interface ExplainFlags {
+  readonly sink?: string;
+  readonly limit: string;
+  readonly config?: string;
+  readonly json?: boolean;
 }
 
 interface ProvisionFlags {
@@ -137,6 +145,35 @@ Exit codes: 0 all is there or could be made, 1 something is not as it must be or
       json: flags.json === true,
       stdout: process.stdout,
       stderr: process.stderr,
+    });
+  });
+
+program
+  .command("explain")
+  .description("show what each sink would receive of events, or why it would not; nothing is sent")
+  .argument(
+    "<file | dead letter id | ->",
+    "a file, folder or s3://… with events, a dead letter's id, or stdin",
+  )
+  .option("--sink <names>", "of these sinks only, separated by commas (default: SINKS)")
+  .option("--limit <count>", "records that are shown", "20")
+  .option("--config <file>", "the configuration (default: ./fanout.config.* or the one that ships)")
+  .option("--json", "print one JSON document to stdout, all else to stderr")
+  .showHelpAfterError("(run `fanout explain --help` for the options)")
+  .action(async (what: string, flags: ExplainFlags) => {
+    const limit = Number(flags.limit);
+    if (!(Number.isInteger(limit) && limit > 0)) {
+      throw new ConfigError(["--limit must be a whole number, 1 or more"]);
+    }
+    const { env } = process;
+    const sinks = flags.sink?.split(",");
+    process.exitCode = await explain({
+      what,
+      config: await loadConfig(flags.config, sinks === undefined ? { env } : { env, sinks }),
+      limit,
+      json: flags.json === true,
+      stdin: process.stdin,
+      stdout: process.stdout,
     });
   });
 
