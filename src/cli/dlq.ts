@@ -1,6 +1,6 @@
 // `fanout dlq …`: what an operator types, made into commands.
 import type { Command } from "commander";
-import { ConfigError, type FanoutConfig } from "../config.ts";
+import type { FanoutConfig } from "../config.ts";
 import { systemClock } from "../delivery/clock.ts";
 import type { OpenQueue } from "../queues/queue.ts";
 import { dlqList } from "./dlq-list.ts";
@@ -12,7 +12,7 @@ import type { ExitCode } from "./exit-codes.ts";
 /** What commands get from the process they run in. */
 export interface Surroundings {
   readonly loadConfig: (file: string | undefined) => Promise<FanoutConfig>;
-  readonly openQueue: OpenQueue;
+  readonly openQueue: (config: FanoutConfig) => OpenQueue;
   /** Aborts at the first Ctrl-C from now on, which ends the process no more: for commands that write. */
   readonly interruption: () => AbortSignal;
   readonly stdout: NodeJS.WriteStream;
@@ -52,7 +52,7 @@ export function addDlq(program: Command, surroundings: Surroundings): void {
     signal: AbortSignal = new AbortController().signal,
   ): Promise<void> => {
     const config = await surroundings.loadConfig(flags.config);
-    const queue = flags.queue === undefined ? undefined : await surroundings.openQueue(flags.queue);
+    const queue = flags.queue === undefined ? undefined : await surroundings.openQueue(config)(flags.queue);
     try {
       const command: DlqCommand = {
         config,
@@ -82,9 +82,4 @@ export function addDlq(program: Command, surroundings: Surroundings): void {
   add("show", "one dead letter in whole, and what its sink would receive of it today")
     .argument("<id>", "as the commands print it, or how it begins; a letter's UUID will do, too")
     .action((id: string, flags: CommonFlags) => act(flags, (command) => dlqShow(command, id)));
-}
-
-/** @throws {ConfigError} always: the address names no queue that this version knows. */
-export function unknownQueue(address: string): never {
-  throw new ConfigError([`--queue ${address} is no queue that this version knows`]);
 }

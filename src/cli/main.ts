@@ -10,11 +10,12 @@ import { StoreError } from "../store/object-store.ts";
 import { catalog } from "./catalog.ts";
 import { certify } from "./certify.ts";
 import { loadConfig } from "./config-file.ts";
-import { addDlq, unknownQueue } from "./dlq.ts";
+import { addDlq } from "./dlq.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { explain } from "./explain.ts";
 import { newSink } from "./new-sink.ts";
 import { provision } from "./provision.ts";
+import { queueOpener } from "./queue.ts";
 import { run } from "./run.ts";
 
 /** The package by its own name: the same from its sources and from where it is installed. */
@@ -208,7 +209,7 @@ program
 
 addDlq(program, {
   loadConfig: (file) => loadConfig(file, { env: process.env }),
-  openQueue: async (address) => unknownQueue(address),
+  openQueue: (config) => queueOpener(config, (sentence) => process.stderr.write(`fanout: ${sentence}\n`)),
   interruption,
   stdout: process.stdout,
   stderr: process.stderr,
