@@ -35,6 +35,8 @@ export interface OperatorsWorld {
   /** Where objects of Firehose's are put. */
   readonly folder: string;
   readonly queueUrl: string;
+  /** For clients that look there: region, credentials and Firehose's endpoint. */
+  readonly env: Readonly<Record<string, string>>;
   /** Goes wrong in the twins' place, or around them. */
   readonly faults: { sqs: NextFault; firehose: NextFault };
   /** Another operator each time. */
@@ -80,6 +82,12 @@ export async function operatorsWorld(): Promise<OperatorsWorld> {
     deadLetters,
     folder,
     queueUrl: `${sqsUrl}${sqs.path}`,
+    env: {
+      AWS_REGION: common.region,
+      AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+      AWS_ENDPOINT_URL_FIREHOSE: firehoseUrl,
+    },
     faults,
     open: (address, { noCatalog, ...options } = {}) =>
       createOpenQueue({
