@@ -3,9 +3,11 @@ import type { Command } from "commander";
 import type { FanoutConfig } from "../config.ts";
 import { systemClock } from "../delivery/clock.ts";
 import type { OpenQueue } from "../queues/queue.ts";
+import { type DropFlags, dlqDrop } from "./dlq-drop.ts";
 import { dlqList } from "./dlq-list.ts";
 import { addFilters, type DlqCommand, type FilterFlags, filterOf, openStores } from "./dlq-options.ts";
 import { dlqPlan, type PlanFlags } from "./dlq-plan.ts";
+import { dlqReplay, type ReplayFlags } from "./dlq-replay.ts";
 import { dlqShow } from "./dlq-show.ts";
 import type { ExitCode } from "./exit-codes.ts";
 
@@ -78,6 +80,41 @@ export function addDlq(program: Command, surroundings: Surroundings): void {
   addFilters(add("plan", "what a replay would do now, computed offline; writes a plan file"))
     .option("--out <file>", "where the plan is written (default: fanout-plan-<time>.json)")
     .action((flags: CommonFlags & PlanFlags) => act(flags, (command) => dlqPlan(command, flags)));
+
+  addFilters(add("replay", "try again what waits: a canary first, then the rest, with an audit"))
+    .option("--plan <file>", "exactly what this plan means, instead of filters")
+    .option("--rate <n/s>", "at most so many records a second to each sink (default: the sinks' own limits)")
+    .option(
+      "--canary <share>",
+      "how much of every cause is tried first, at least one letter; 0 for none",
+      "1%",
+    )
+    .option("--max-failures <n>", "halt when so many were refused again (default: no limit)")
+    .option("--dry-run", "say what would happen, and send nothing")
+    .addHelpText(
+      "after",
+      `
+What is delivered leaves the dead letters when that is durable, so a replay that was stopped, or
+killed, goes on when it is run again. Nothing that is known as delivered is sent again.
+Exit codes:
+    0  everything that was selected is delivered or filtered
+    1  something was refused again, could not be done, or the replay halted
+    2  wrong use or configuration
+    3  something is left as it was: run it again
+  130  interrupted: the first Ctrl-C or SIGTERM ends sending and writes the books`,
+    )
+    .action((flags: CommonFlags & ReplayFlags) =>
+      act(flags, (command) => dlqReplay(command, flags), surroundings.interruption()),
+    );
+
+  addFilters(add("drop", "give up dead letters: they move to the archive, with the reason"))
+    .option("--reason <text>", "why; without one nothing is dropped")
+    .option("--all", "everything that was refused, without a filter")
+    .option("--dry-run", "say how many are meant, and drop nothing")
+    .addHelpText("after", "\nWhat is pending was not refused: it is dropped only with --stage pending.")
+    .action((flags: CommonFlags & DropFlags) =>
+      act(flags, (command) => dlqDrop(command, flags), surroundings.interruption()),
+    );
 
   add("show", "one dead letter in whole, and what its sink would receive of it today")
     .argument("<id>", "as the commands print it, or how it begins; a letter's UUID will do, too")

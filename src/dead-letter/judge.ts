@@ -1,7 +1,10 @@
 // Whether the record of a dead letter is a valid event by the rules of today.
+import { prepare } from "../delivery/encode.ts";
 import { judgeRecord } from "../delivery/preview.ts";
+import type { Sink } from "../delivery/sink.ts";
 import type { MetricEvent, TimePolicy } from "../event.ts";
-import type { DeadLetter } from "./dead-letter.ts";
+import { createRouter, everywhere, type Route } from "../routing/route.ts";
+import { type DeadLetter, intakeLane, recordBytes } from "./dead-letter.ts";
 
 export interface LetterRules extends TimePolicy {
   /** Of the object version: what derived ids begin with. */
@@ -27,4 +30,26 @@ export function judgeLetter(letter: DeadLetter, bytes: Buffer, rules: LetterRule
   // It ends where its letter ends, which says nothing: what was said of it in its object does.
   const isCut = "refusal" in judged && judged.refusal.code === "CUT_OFF";
   return isCut && letter.stage === "intake" ? { refusal: letter } : judged;
+}
+
+/**
+ * Answers whether a letter would be refused again before it is sent: by the intake's rules or its sink's mapping. Of a
+ * letter without bytes, or of a sink that is not there, nothing is known: it would not.
+ */
+export function createForesight(
+  sinks: readonly Sink<unknown>[],
+  routes: readonly Route[] = everywhere,
+  limits: TimePolicy & { readonly maxRecordBytes: number },
+): (objectHash: string, letter: DeadLetter) => boolean {
+  const known = new Map(
+    sinks.map((sink) => [sink.name, { sink, isRouted: createRouter(routes, sink.name) }]),
+  );
+  return (objectHash, letter) => {
+    const bytes = recordBytes(letter);
+    const own = known.get(letter.sink);
+    if (bytes === undefined || (own === undefined && letter.sink !== intakeLane)) return false;
+    const judged = judgeLetter(letter, bytes, { ...limits, objectHash });
+    if ("refusal" in judged) return true;
+    return own?.isRouted(judged.event) === true && "rejected" in prepare(own.sink, judged.event);
+  };
 }

@@ -12,7 +12,7 @@ const publicToAdapters = new Set(["src/index.ts", "src/testing/index.ts"]);
 
 /** Packages that know AWS, and the places of the core that may know them. */
 const awsPackage = /^(@aws-sdk|@aws-lambda-powertools|@smithy)\/|^aws-lambda$/;
-const awsPlaces = /^src\/(store\/s3\.ts$|lambda\/|queues\/)/;
+const awsPlaces = /^src\/(store\/s3\.ts$|lambda\/|queues\/|cli\/caller\.ts$)/;
 
 /**
  * Who reads the environment: what composes an installation. And, for a reason of its own, Mixpanel's adapter:
@@ -81,7 +81,7 @@ function direction(file: string, { target, relative }: Import): string | undefin
 
 function aws(file: string, { target }: Import): string | undefined {
   return file.startsWith("src/") && awsPackage.test(target) && !awsPlaces.test(file)
-    ? `${file} imports ${target}, which only src/store/s3.ts, src/lambda and src/queues know`
+    ? `${file} imports ${target}, which only src/store/s3.ts, src/lambda, src/queues and src/cli/caller.ts know`
     : undefined;
 }
 
