@@ -41,6 +41,9 @@ export const messagesPerCall = 10;
  */
 const pollSeconds = 2;
 
+/** Of the calls that give back what was looked at: a queue can hold many thousands of messages. */
+const callsAtOnce = 8;
+
 const connectionTimeout = 5_000;
 const requestTimeout = 20_000;
 
@@ -103,8 +106,9 @@ export function createMessageBox(options: {
 
     async hold(messages, seconds) {
       const lost = new Set<string>();
-      for (const batch of batches(messages)) {
-        try {
+      const left = batches(messages);
+      const take = async () => {
+        for (const batch of left) {
           const { sdk, client } = await connect();
           const { Failed: failures = [] } = await client.send(
             new sdk.ChangeMessageVisibilityBatchCommand({
@@ -117,9 +121,12 @@ export function createMessageBox(options: {
             }),
           );
           for (const { Id: index } of failures) lost.add(batch[Number(index)]?.id ?? "");
-        } catch (error) {
-          throw failed("holding messages of", error);
         }
+      };
+      try {
+        await Promise.all(Array.from({ length: callsAtOnce }, take));
+      } catch (error) {
+        throw failed("holding messages of", error);
       }
       return lost;
     },
