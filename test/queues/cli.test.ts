@@ -1,8 +1,10 @@
 // The commands themselves, and clients that find region, credentials and endpoints where every AWS tool does.
 import { expect, test, vi } from "vitest";
-import { sampleBusEvent, sampleRecord } from "../../src/index.ts";
+import { sampleBusEvent, sampleRecord, systemClock } from "../../src/index.ts";
 import { createOpenQueue } from "../../src/queues/open.ts";
+import { serveTwin } from "../../src/testing/index.ts";
 import { fanout } from "../support/fanout.ts";
+import { createS3Twin } from "../support/s3-twin.ts";
 import { serveVendors } from "../support/vendors.ts";
 import { closing, metrics, objectName, operatorsWorld, putAllBack } from "./world.ts";
 
@@ -30,7 +32,7 @@ test(
   "fanout dlq lists and shows what waits in SQS and in Firehose's objects, and hides it from nobody",
   patience,
   async () => {
-    const world = await operatorsWorld();
+    const world = await operatorsWorld({ sqsClock: systemClock });
     const vendors = await serveVendors();
     closing.push(() => vendors.close());
     const id = world.sqs.send(JSON.stringify(sampleBusEvent(metric)), attributes);
@@ -61,6 +63,46 @@ test(
     const wrong = await dlq("list", "--queue", "https://example.com/");
     expect(wrong.code).toBe(2);
     expect(wrong.stderr).toContain("is no queue: write https://sqs.");
+  },
+);
+
+test(
+  "fanout dlq replay puts all of it back, to the stream and through the worker, and drop clears the rest",
+  patience,
+  async () => {
+    const world = await operatorsWorld({ sqsClock: systemClock });
+    const vendors = await serveVendors();
+    closing.push(() => vendors.close());
+    const s3 = createS3Twin({ buckets: ["data"] });
+    const served = await serveTwin(s3.handle);
+    closing.push(() => served.close());
+    const event = sampleRecord(metric);
+    const key = "Data/product-events-1-2026-11-20-09-30-00-5f3c1f6e-2d1b-4c5a-9a53-0c6b1f0e7a11";
+    s3.put("data", key, JSON.stringify(event));
+    world.sqs.send(JSON.stringify(sampleBusEvent(metric)), attributes);
+    world.sqs.send(
+      JSON.stringify({
+        Records: [{ eventName: "ObjectCreated:Put", s3: { bucket: { name: "data" }, object: { key } } }],
+      }),
+    );
+    world.sqs.send("nobody knows what this is");
+    const file = await world.putObject(failed);
+    const env = { ...vendors.env, ...world.env, SINKS: "segment", AWS_ENDPOINT_URL_S3: served.url };
+    const dlq = (...args: readonly string[]) => fanout(["dlq", ...args, "--json"], env, world.folder);
+
+    const replayed = await dlq("replay", "--queue", world.queueUrl);
+    expect(JSON.parse(replayed.stdout)).toMatchObject({ outcome: "finished", delivered: 2, left: {} });
+    expect(world.firehose.taken.get("product-events")?.map((text) => JSON.parse(text))).toEqual([event]);
+    expect([...vendors.stored.segment.values()]).toEqual([1]);
+    expect(world.sqs.bodies).toEqual(["nobody knows what this is"]);
+
+    const again = await dlq("replay", "--queue", file);
+    expect(JSON.parse(again.stdout)).toMatchObject({ outcome: "finished", delivered: 1 });
+    expect(world.firehose.taken.get("product-events")).toHaveLength(2);
+
+    const dropped = await dlq("drop", "--queue", world.queueUrl, "--reason", "not ours");
+    expect(JSON.parse(dropped.stdout)).toMatchObject({ dropped: 1 });
+    expect(world.sqs.bodies).toEqual([]);
   },
 );
 

@@ -6,7 +6,7 @@ import { gunzipSync } from "node:zlib";
 import { FirehoseClient } from "@aws-sdk/client-firehose";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { afterEach } from "vitest";
-import { loadCatalog, type Metric } from "../../src/index.ts";
+import { type Clock, loadCatalog, type Metric } from "../../src/index.ts";
 import { createOpenQueue, type OpenQueueOptions } from "../../src/queues/open.ts";
 import type { FailureQueue, QueueEntry, QueueOutcome } from "../../src/queues/queue.ts";
 import { injectFaults, type NextFault } from "../../src/testing/faults.ts";
@@ -54,9 +54,12 @@ export const objectName = "product-events-1-2026-11-20-09-30-00-5f3c1f6e-2d1b-4c
 
 export const credentials = { accessKeyId: "test", secretAccessKey: "test" };
 
-export async function operatorsWorld(): Promise<OperatorsWorld> {
+/** @param options.sqsClock where processes of their own look at what SQS says. Default: the world's clock. */
+export async function operatorsWorld(
+  options: { readonly sqsClock?: Pick<Clock, "now"> } = {},
+): Promise<OperatorsWorld> {
   const clock = manualClock();
-  const sqs = createSqsTwin({ clock });
+  const sqs = createSqsTwin({ clock: options.sqsClock ?? clock });
   const firehose = createFirehoseTwin();
   const faults: OperatorsWorld["faults"] = { sqs: () => undefined, firehose: () => undefined };
   const serve = async (handle: TwinHandler, which: keyof typeof faults) => {
