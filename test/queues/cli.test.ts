@@ -100,7 +100,15 @@ test(
     expect(JSON.parse(again.stdout)).toMatchObject({ outcome: "finished", delivered: 1 });
     expect(world.firehose.taken.get("product-events")).toHaveLength(2);
 
-    const dropped = await dlq("drop", "--queue", world.queueUrl, "--reason", "not ours");
+    const dropped = await dlq(
+      "drop",
+      "--queue",
+      world.queueUrl,
+      "--code",
+      "MESSAGE_UNKNOWN",
+      "--reason",
+      "x",
+    );
     expect(JSON.parse(dropped.stdout)).toMatchObject({ dropped: 1 });
     expect(world.sqs.bodies).toEqual([]);
   },
