@@ -37,10 +37,10 @@ const skipped = [];
 let executed = 0;
 let failed = 0;
 
-const generated = spawnSync(join(bins, "node"), [join(root, ".ci", "errors-page.mjs"), "--check"], {
-  stdio: "inherit",
-});
-if (generated.status !== 0) failed += 1;
+for (const script of ["errors-page.mjs", "sinks-pages.mjs"]) {
+  const args = [join(root, ".ci", script), "--check"];
+  if (spawnSync(join(bins, "node"), args, { stdio: "inherit" }).status !== 0) failed += 1;
+}
 
 for (const page of pages) {
   const copy = copyRepository();
