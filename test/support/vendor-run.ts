@@ -87,15 +87,9 @@ export function createVendorRun(
       return [host, twinHttp(seen, clock)] as const;
     }),
   );
-  // Books want whole milliseconds, which the system's clock has; a rate of 15 a second waits for fractions of one.
-  const wholeClock = {
-    ...clock,
-    sleep: (ms: number, signal?: AbortSignal) => clock.sleep(Math.ceil(ms), signal),
-  };
   const worker = world.worker(
     all.map(({ sink }) => sink),
     {
-      clock: wholeClock,
       http: (request, signal) => {
         const send = handlers.get(new URL(request.url).host);
         if (send === undefined) throw new Error(`nobody is ${request.url}`);

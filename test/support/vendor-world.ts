@@ -1,7 +1,6 @@
 // A world with one vendor in it: the sink, the core that drives it, and the vendor's twin behind the fault injector.
 import type { SinkReport } from "../../src/books/report.ts";
 import type { DeadLetter } from "../../src/dead-letter/dead-letter.ts";
-import type { Clock } from "../../src/delivery/clock.ts";
 import type { Sink } from "../../src/delivery/sink.ts";
 import {
   injectFaults,
@@ -42,8 +41,6 @@ export function vendorWorld(
 ): VendorWorld {
   const world = createWorld();
   const { clock } = world;
-  // As Node's timers: they know whole milliseconds only.
-  const whole: Clock = { ...clock, sleep: (ms, signal) => clock.sleep(Math.ceil(ms), signal) };
   const { sink, handle } = create(clock);
   const requests: { at: number; request: Request }[] = [];
   const faulty = injectFaults(handle, (request, n) => vendor.next(request, n), clock);
@@ -64,7 +61,7 @@ export function vendorWorld(
     },
     async deliver(seconds = 3600) {
       const start = clock.now();
-      const worker = world.worker([sink], { clock: whole, http, ...options });
+      const worker = world.worker([sink], { http, ...options });
       const deadline = start + seconds * 1000;
       const { sinks } = await clock.run(worker.process({ bucket: "source", key: "a" }, { deadline }));
       const report = sinks[sink.name];
