@@ -6,7 +6,9 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import * as z from "zod";
 import { ConfigError } from "../config.ts";
+import { systemClock } from "../delivery/clock.ts";
 import { StoreError } from "../store/object-store.ts";
+import { type BooksFlags, books } from "./books.ts";
 import { catalog } from "./catalog.ts";
 import { certify } from "./certify.ts";
 import { loadConfig } from "./config-file.ts";
@@ -17,6 +19,7 @@ import { newSink } from "./new-sink.ts";
 import { provision } from "./provision.ts";
 import { queueOpener } from "./queue.ts";
 import { run } from "./run.ts";
+import { type WhereFlags, where } from "./where.ts";
 
 /** The package by its own name: the same from its sources and from where it is installed. */
 const { version } = z
@@ -45,6 +48,8 @@ interface ProvisionFlags {
 
 /** 24 days, in seconds: Node's timers hold no more. */
 const longestDeadline = 24 * 24 * 60 * 60;
+
+const commaSeparated = (text: string, list: readonly string[] = []) => [...list, ...text.split(",")];
 
 // stdout is for the table or the document: what a configuration or a vendor's SDK says goes to stderr.
 globalThis.console = new Console(process.stderr);
@@ -217,6 +222,56 @@ addDlq(program, {
     process.exitCode = code;
   },
 });
+
+program
+  .command("books")
+  .description("is everything where it must be: a row a sink, and every gap with its reason")
+  .option("--day <day>", "of objects of this day: 2026-11-20, today or yesterday (UTC)")
+  .option("--since <time>", "from this day on: 3d, 2026-11-20")
+  .option("--until <time>", "before")
+  .option("--sink <names>", "of these sinks only", commaSeparated)
+  .option("--tenant <id>", "of this tenant: reads the objects again, since receipts hold no tenants")
+  .option("--in <address>", "a folder or s3://bucket/prefix: objects there that no books know of are gaps")
+  .option("--config <file>", "the configuration (default: ./fanout.config.* or the one that ships)")
+  .option("--json", "print one JSON document to stdout, all else to stderr")
+  .showHelpAfterError("(run `fanout books --help` for the options)")
+  .addHelpText(
+    "after",
+    "\nExit codes: 0 the books close, 1 something is missing and unexplained, 2 wrong use",
+  )
+  .action(async (flags: BooksFlags & { readonly config?: string; readonly json?: boolean }) => {
+    process.exitCode = await books({
+      config: await loadConfig(flags.config, { env: process.env }),
+      flags,
+      clock: systemClock,
+      json: flags.json === true,
+      stdout: process.stdout,
+      signal: new AbortController().signal,
+    });
+  });
+
+program
+  .command("where")
+  .description("what became of one event, sink by sink, and how that is known")
+  .argument("<event id>", "metadata.event_id, or the id that was derived for a record without one")
+  .option("--in <address>", "a folder or s3://bucket/prefix: look for the event in the objects there")
+  .option("--day <day>", "in objects of this day: 2026-11-20, today or yesterday (UTC)")
+  .option("--since <time>", "in objects from this day on: 3d, 2026-11-20")
+  .option("--until <time>", "before")
+  .option("--config <file>", "the configuration (default: ./fanout.config.* or the one that ships)")
+  .option("--json", "print one JSON document to stdout, all else to stderr")
+  .showHelpAfterError("(run `fanout where --help` for the options)")
+  .action(async (id: string, flags: WhereFlags & { readonly config?: string; readonly json?: boolean }) => {
+    process.exitCode = await where({
+      id,
+      config: await loadConfig(flags.config, { env: process.env }),
+      flags,
+      clock: systemClock,
+      json: flags.json === true,
+      stdout: process.stdout,
+      signal: new AbortController().signal,
+    });
+  });
 
 /** One Ctrl-C may come twice: a terminal sends it to npm and to us, and npm passes it on. */
 const samePressMs = 500;

@@ -114,8 +114,15 @@ export function fittingTable(
     const widest = widths.indexOf(Math.max(...widths));
     widths[widest] = (widths[widest] ?? 0) - 1;
   }
+  // By ourselves, since the table would break lines inside of words.
+  const cells = rows.map((row) =>
+    row.map((cell, index) => {
+      const width = (widths[index] ?? 0) - padding;
+      return stripVTControlCharacters(cell) === cell && cell.length > width ? wrap(cell, width) : cell;
+    }),
+  );
   const wrapped = { ...options, colWidths: widths, wordWrap: true, wrapOnWordBoundary: false };
-  return renderTable(wrapped, rows, colors);
+  return renderTable(wrapped, cells, colors);
 }
 
 const units: Readonly<Record<string, number>> = {
