@@ -2,7 +2,7 @@
 // that the pinned Node is there. Runs under the system's Node (20 or newer), so plain JavaScript, no packages.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -24,6 +24,13 @@ if (!fresh()) {
 }
 
 function install() {
+  // `npm ci` would empty the folder behind it, which is another checkout's: the documentation's check works so.
+  if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    stop(
+      "The packages of package-lock.json are not installed, and node_modules is a link: run `node .ci/install.mjs` " +
+        "in the checkout that it leads to.",
+    );
+  }
   process.stderr.write("Installing the pinned packages (about half a minute)…\n");
   // The `node` in node_modules/.bin is about to be replaced, so npm must not run on it. `--include=dev`: with
   // NODE_ENV=production npm leaves out the toolchain, the pinned Node with it.
