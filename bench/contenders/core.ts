@@ -163,7 +163,7 @@ function unpaced<P>(sink: Sink<P>): Sink<P> {
 /** Takes everything, at once. */
 const nullSink = defineSink({
   name: "null",
-  limits: { itemsPerRequest: 2000, bytesPerRequest: 2 ** 21, bytesPerItem: 2 ** 20, concurrency: 10 },
+  limits: { itemsPerRequest: 500, bytesPerRequest: 2 ** 21, bytesPerItem: 2 ** 20, concurrency: 10 },
   encode: (event) => ({ payload: event, bytes: 500 }),
   send: async () => ({ status: "delivered" }),
 });

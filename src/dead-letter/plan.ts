@@ -270,10 +270,10 @@ export async function makePlan(options: PlanOptions): Promise<Plan> {
       if (info === undefined) throw new StoreError("NOT_FOUND", `${object.bucket}/${object.key} is gone`);
       const rules = { idPrefix: objectHash.slice(0, 24), from, signal, ...limits };
       for await (const { events } of readEvents(store, info, rules)) {
-        for (const { event, index, bytes } of events) {
+        for (const { event, index, start, end } of events) {
           for (const { vendor, plan, isPending } of parts) {
             if (!isPending(index)) continue;
-            const verdict = judge(vendor, counters.of(vendor), event, bytes.byteLength, plan);
+            const verdict = judge(vendor, counters.of(vendor), event, end - start, plan);
             plan[verdict]++;
             if (verdict === "passes") vendor.records++;
           }

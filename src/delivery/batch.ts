@@ -11,7 +11,7 @@ export interface Slot<T> {
 
 export interface ReadyBatch<T> {
   readonly partition: string;
-  readonly slots: readonly T[];
+  readonly slots: T[];
 }
 
 export interface Batcher<T> {

@@ -32,7 +32,8 @@ export function createSinkState(sink: Sink<unknown>, clock: Clock, breaker: Brea
 /** A record on its way to a sink. */
 export interface LaneRecord {
   readonly event: MetricEvent;
-  readonly bytes: Buffer;
+  /** The original bytes, decoded. Not a view of anything: a lane may hold one record of a whole object. */
+  readonly text: string;
   readonly index: number;
   readonly start: number;
   readonly end: number;
@@ -162,7 +163,7 @@ export function createLane(options: LaneOptions): Lane {
   const settle = (entry: Entry) => {
     entry.settled = true;
     heldItems--;
-    heldBytes -= entry.bytes + entry.record.bytes.byteLength;
+    heldBytes -= entry.bytes + sizeOf(entry.record);
   };
 
   const deadLetter = (record: LaneRecord, stage: Stage, code: string, reason: string, attempt?: Attempt) => {
@@ -182,7 +183,7 @@ export function createLane(options: LaneOptions): Lane {
           lastAt: now,
           ...(record.letter === undefined ? {} : { history: historyOf(record.letter) }),
         },
-        record.bytes,
+        Buffer.from(record.text),
       ),
     );
   };
@@ -387,6 +388,8 @@ export function createLane(options: LaneOptions): Lane {
       { policy: policy.retry, clock, random: options.random, signal: halted, deadline: options.deadline },
     );
     for (const entry of open) postpone(entry, reason);
+    // An array that has grown old holds on to its items, however young, until the next full collection.
+    batch.slots.length = 0;
   };
 
   const pump = () => {
@@ -436,7 +439,7 @@ export function createLane(options: LaneOptions): Lane {
     }
     if ("rejected" in prepared) return deadLetter(record, "encode", prepared.code, prepared.rejected);
     heldItems++;
-    heldBytes += prepared.bytes + record.bytes.byteLength;
+    heldBytes += prepared.bytes + sizeOf(record);
     collect({ ...prepared, event, record, older: undefined, settled: false });
   };
 
@@ -477,6 +480,10 @@ export function createLane(options: LaneOptions): Lane {
       return Math.max(limiter.pausedUntil, breaker.open?.until ?? 0);
     },
   };
+}
+
+function sizeOf({ start, end }: LaneRecord): number {
+  return end - start;
 }
 
 /** Only these errors' messages are made to be shown; any other may quote a payload, a header, a reply. */

@@ -68,10 +68,9 @@ export async function* readEvents(
       }
       const parsed = parseEvent(record.value, () => `${idPrefix}-${index}`, times);
       if ("event" in parsed) {
-        // A copy: a view would keep its whole window in memory for as long as any lane holds one record of it.
-        events.push({ event: parsed.event, bytes: Buffer.from(record.bytes), index, start, end });
+        events.push({ event: parsed.event, text: record.text, index, start, end });
       } else {
-        invalid.push({ ...parsed.refusal, index, start, end, bytes: record.bytes });
+        invalid.push({ ...parsed.refusal, index, start, end, bytes: Buffer.from(record.text) });
       }
     }
     yield { events, invalid, next: (records.at(-1)?.index ?? -1) + 1 };

@@ -22,8 +22,8 @@ export interface Place {
 /** One JSON value. */
 export interface ParsedRecord extends Place {
   readonly value: unknown;
-  /** As they came, without white space around. A view into the window: it keeps the window's memory alive. */
-  readonly bytes: Buffer;
+  /** Its bytes as they came, decoded, without white space around: they were valid UTF-8, so nothing is lost. */
+  readonly text: string;
 }
 
 /** Bytes that are no record. */

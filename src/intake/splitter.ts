@@ -5,7 +5,6 @@ import { isTooDeep, maxDepth } from "./depth.ts";
 import { Finder } from "./finder.ts";
 import { isBlank, JsonScanner } from "./json-scanner.ts";
 import type { InvalidCode, InvalidRecord, RawRecord } from "./records.ts";
-import { type Needle, TextAhead } from "./text-ahead.ts";
 import { isUtf16 } from "./utf16.ts";
 
 const LINE_FEED = 0x0a;
@@ -23,14 +22,6 @@ const byteOrderMark = Buffer.from("\ufeff");
 const joint = Buffer.from('}{"');
 const followsQuote = (byte: number): boolean =>
   byte === 0x2c || byte === 0x3a || byte === CLOSE_OBJECT || byte === CLOSE_ARRAY || isBlank(byte);
-
-// The same two places in decoded text.
-const lineFeedIn: Needle = (text, from) => text.indexOf("\n", from);
-const jointIn: Needle = (text, from) => {
-  let at = text.indexOf('}{"', from);
-  while (followsQuote(text.charCodeAt(at + joint.length))) at = text.indexOf('}{"', at + 1);
-  return at + 1;
-};
 
 /**
  * How much may wait for a line feed or `}{"` to come: about a window. What is longer is scanned as it comes, or one
@@ -62,7 +53,6 @@ export class Splitter {
   readonly #carriageReturn = new Finder(CARRIAGE_RETURN);
   readonly #joint = new Finder(joint, followsQuote);
   readonly #opening = new Finder(Buffer.from('{"'));
-  readonly #ahead = new TextAhead();
 
   /** What has arrived and is still needed. Its memory is never written to again, since records are views of it. */
   #buffer: Buffer = Buffer.alloc(0);
@@ -110,6 +100,7 @@ export class Splitter {
   #split(ended: boolean): RawRecord[] {
     const records: RawRecord[] = [];
     for (;;) {
+      if (this.#lines > 1) this.#readLines(records);
       const record = this.#next(ended);
       if (record === undefined) return records;
       records.push(record);
@@ -121,7 +112,6 @@ export class Splitter {
     if (this.#mode === "between") {
       const record = this.#begin(ended);
       if (record !== undefined || this.#mode === "between") return record;
-      this.#ahead.lose();
     }
     if (this.#mode === "scanning") {
       const record = this.#scan(ended);
@@ -178,12 +168,26 @@ export class Splitter {
     const end = this.#trimmed(candidate);
     // The last byte tells most of what cannot parse, for less than an exception costs.
     if (buffer[end - 1] !== close || end - start > this.#maxBytes) return undefined;
-    const line = buffer[candidate] === LINE_FEED;
-    const record = this.#parse(end, this.#ahead.upTo(candidate, line ? lineFeedIn : jointIn, buffer, start));
+    const record = this.#parse(end);
     if (record === undefined) return undefined;
     this.#at = candidate;
-    this.#lines = line ? this.#lines + 1 : 0;
+    this.#lines = buffer[candidate] === LINE_FEED ? this.#lines + 1 : 0;
     return record;
+  }
+
+  /** The usual case, in few steps: one object a line, line after line, up to the first that is anything else. */
+  #readLines(records: RawRecord[]): void {
+    const buffer = this.#buffer;
+    if (this.#mode !== "between" || this.#at < this.#distrusted) return;
+    if (buffer[this.#at] === LINE_FEED) this.#at++;
+    while (buffer[this.#at] === OPEN_OBJECT) {
+      const end = buffer.indexOf(LINE_FEED, this.#at);
+      if (buffer[end - 1] !== CLOSE_OBJECT || end - this.#at > this.#maxBytes) return;
+      const record = this.#parse(end);
+      if (record === undefined) return;
+      records.push(record);
+      this.#at = end + 1;
+    }
   }
 
   /** Goes to the next byte that is neither white space nor a byte order mark; undefined when it has not arrived. */
@@ -191,12 +195,10 @@ export class Splitter {
     const buffer = this.#buffer;
     for (let at = this.#at; ; at += byteOrderMark.length) {
       while (isBlank(buffer[at])) at++;
-      this.#ahead.skip(at - this.#at);
       this.#at = at;
       const first = buffer[at];
       if (first !== byteOrderMark[0]) return first;
       const mark = buffer.subarray(at, at + byteOrderMark.length);
-      this.#ahead.lose();
       if (mark.equals(byteOrderMark)) continue;
       const unfinished = !ended && mark.equals(byteOrderMark.subarray(0, mark.length));
       return unfinished ? undefined : first;
@@ -321,30 +323,25 @@ export class Splitter {
     return record;
   }
 
-  /**
-   * The record up to `end`, or undefined when it is not JSON.
-   *
-   * @param ahead its text, white space behind it included, when that is known to come from good UTF-8.
-   */
-  #parse(end: number, ahead?: string): RawRecord | undefined {
+  /** The record up to `end`, or undefined when it is not JSON. */
+  #parse(end: number): RawRecord | undefined {
     const start = this.#at;
-    const text = ahead ?? this.#buffer.toString("utf8", start, end);
+    const text = this.#buffer.toString("utf8", start, end);
     let value: unknown;
     try {
       value = JSON.parse(text);
     } catch {
       return undefined;
     }
-    const bytes = this.#buffer.subarray(start, end);
     // Decoding puts U+FFFD where bytes are not UTF-8, and somebody may have meant one.
-    if (ahead === undefined && text.includes("\ufffd") && !isUtf8(bytes)) {
+    if (text.includes("\ufffd") && !isUtf8(this.#buffer.subarray(start, end))) {
       return this.#invalid(end, "INVALID_UTF8", "the record has bytes that are not UTF-8");
     }
     // Nothing shorter can be so deep: each level has two brackets.
-    if (bytes.length > 2 * maxDepth && isTooDeep(text, value)) {
+    if (end - start > 2 * maxDepth && isTooDeep(text, value)) {
       return this.#invalid(end, "TOO_DEEP", `the record is nested deeper than ${maxDepth} levels`);
     }
-    return { value, bytes, index: this.#index++, start: this.#base + start, end: this.#base + end };
+    return { value, text, index: this.#index++, start: this.#base + start, end: this.#base + end };
   }
 
   #invalid(end: number, code: InvalidCode, reason: string): InvalidRecord {
@@ -396,7 +393,7 @@ export class Splitter {
     this.#from -= done;
     this.#distrusted -= done;
     const finders = [this.#lineFeed, this.#carriageReturn, this.#joint, this.#opening];
-    for (const follower of [...finders, this.#ahead]) follower.moved(done);
+    for (const finder of finders) finder.moved(done);
   }
 }
 

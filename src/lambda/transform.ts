@@ -123,8 +123,10 @@ export function createTransform(
     const events: MetricEvent[] = [];
     for (const part of [...splitter.push(bytes), ...splitter.finish()]) {
       if ("code" in part) return { refusal: part };
-      const id = () =>
-        stableUuid("firehose", stream, record.recordId, String(part.index), part.bytes.toString("latin1"));
+      const id = () => {
+        const content = Buffer.from(part.text).toString("latin1");
+        return stableUuid("firehose", stream, record.recordId, String(part.index), content);
+      };
       const arrived = record.approximateArrivalTimestamp;
       const now = typeof arrived === "number" && arrived > 0 ? arrived : clock.now();
       const parsed = parseEvent(part.value, id, { now });

@@ -121,10 +121,11 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
 
   /** The bytes of what is no document. Those that were not kept are read again. */
   function contentOf(info: ObjectInfo, record: RawRecord): QueueEntry["content"] {
+    if ("text" in record) return Buffer.from(record.text);
     if (record.bytes !== undefined) return Buffer.from(record.bytes);
     const { key, version, size } = info;
     const { start, end } = record;
-    const stored = "code" in record ? record.stored : undefined;
+    const { stored } = record;
     if (stored !== undefined) return () => readAll(store, key, { version, ...stored });
     return async () => {
       const parts: Buffer[] = [];

@@ -29,9 +29,9 @@ async function read(
   const texts: string[] = [];
   const invalid: RefusedRecord[] = [];
   for await (const window of readEvents(store, info, { ...defaults, ...options })) {
-    for (const { event, bytes: own } of window.events) {
+    for (const { event, text } of window.events) {
       events.push(event);
-      texts.push(Buffer.from(own).toString());
+      texts.push(text);
     }
     invalid.push(...window.invalid);
   }
