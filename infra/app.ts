@@ -1,12 +1,13 @@
 // The CDK app of one deployment: `npm run deploy -- -c sinks=mixpanel,segment …`, see docs/deploy.md.
-import metrics from "../config/metrics/index.ts";
 import { ConfigError } from "../src/index.ts";
+import { loadCatalogFor } from "./catalog.ts";
 import { readSettings } from "./settings.ts";
 import { createApp, FanoutStack } from "./stack.ts";
 
 try {
   const app = createApp();
   const { stack, ...settings } = readSettings(app.node);
+  const metrics = await loadCatalogFor(settings.sinks);
   new FanoutStack(app, stack, { metrics, ...settings });
   app.synth();
 } catch (error) {

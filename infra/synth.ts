@@ -3,9 +3,10 @@ import { execFileSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
-import metrics from "../config/metrics/index.ts";
 import { renderTable } from "../src/cli/table.ts";
+import { ConfigError } from "../src/index.ts";
 import { bundle } from "./bundle.ts";
+import { loadCatalogFor, placeholders } from "./catalog.ts";
 import type { Topology } from "./pipeline.ts";
 import { adaptersOf } from "./sinks.ts";
 import { createApp, FanoutStack } from "./stack.ts";
@@ -17,6 +18,12 @@ const topologies: readonly Topology[] = ["per-sink", "single"];
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]) =>
   say(renderTable({ head: [...head], colAligns: ["left", "right", "right", "right"] }, rows, false));
+
+const metrics = await loadCatalogFor(sinks).catch((error: unknown) => {
+  if (!(error instanceof ConfigError)) throw error;
+  process.stderr.write(`${error.problems.join("\n")}\n`);
+  process.exit(1);
+});
 
 const templates = topologies.map((topology) => {
   const outdir = path.resolve("cdk.out", topology);
@@ -43,22 +50,11 @@ table(
   Object.entries(figures).map(([name, figure]) => [name, ...templates.map(figure)]),
 );
 
-/** What a configuration needs to be made; nobody is asked for anything before the first event. */
-const environment = {
-  AWS_REGION: "us-east-1",
-  TIMESTREAM_DATABASE: "product",
-  SEGMENT_WRITE_KEY: "none",
-  MIXPANEL_TOKEN: "none",
-  HUBSPOT_ACCESS_TOKEN: "none",
-  RECEIPTS: "s3://books/receipts",
-  DEAD_LETTERS: "s3://books/dead-letters",
-};
-
 /** Milliseconds that a new process takes to import a bundle: the median of three. */
 function coldImport(directory: string, names: readonly string[]): number {
   const index = pathToFileURL(path.join(directory, "index.mjs")).href;
   const script = `const began = performance.now(); await import("${index}"); console.log(performance.now() - began); process.exit();`;
-  const env = { ...environment, SINKS: names.join(",") };
+  const env = { ...placeholders, SINKS: names.join(",") };
   const [, median = Number.NaN] = [1, 2, 3]
     .map(() =>
       Number(
