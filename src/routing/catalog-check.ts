@@ -41,6 +41,9 @@ const hubspotKeeps = /^(?:hs_|hubspot_|fanout_)/;
 /** https://docs.mixpanel.com/docs/data-structure/events-and-properties: bytes of an event's name. */
 const longestReadableName = 255;
 
+/** Properties are of companies at HubSpot, and may be longer there than those of its events. The same guide. */
+const lawfulProperty = /^[a-z][a-z0-9_]{0,99}$/;
+
 /**
  * What EventBridge understands of JSON path is more, but without dots in its keys; its length:
  * https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_InputTransformer.html
@@ -111,9 +114,12 @@ export function checkCatalog(
       continue;
     }
     const name = nameOf(metric);
-    for (const { path, message } of shape.error.issues) {
-      const where = path.length === 0 ? "its default export must be defineMetric(…)" : path.join(".");
-      found.push(`${file}: ${name}${where}${path.length === 0 ? "" : `: ${message}`}`);
+    for (const issue of shape.error.issues) {
+      const where = issue.path
+        .map((key) => `${String(key)}.`)
+        .join("")
+        .replace(/\.$/, ": ");
+      found.push(`${file}: ${name}${where}${sentence(issue)}`);
     }
   }
   for (const { file, metric } of sound) {
@@ -122,6 +128,13 @@ export function checkCatalog(
   found.push(...collisions(sound));
   if (found.length > 0) throw new ConfigError(found);
   return sound.map(({ metric }) => metric);
+}
+
+function sentence(issue: z.core.$ZodIssue): string {
+  if (issue.code === "unrecognized_keys") {
+    return `there is no ${issue.keys.join(", ")} here: correct the name, or leave it out`;
+  }
+  return issue.path.length === 0 ? "its default export must be defineMetric(…)" : issue.message;
 }
 
 function nameOf(metric: unknown): string {
@@ -197,7 +210,9 @@ function* pathProblems(
     return;
   }
   const fault = declared === undefined ? undefined : valueFault(value, declared);
-  if (fault !== undefined) yield `${field}: the sample's value at ${path} ${fault}`;
+  if (fault !== undefined) {
+    yield `${field}: the sample's value at ${path} ${fault}: correct the path, the sample or what is declared`;
+  }
 }
 
 function* sinkProblems({ sinks, data = {} }: Metric): Iterable<string> {
@@ -206,8 +221,17 @@ function* sinkProblems({ sinks, data = {} }: Metric): Iterable<string> {
       yield `sinks.${sink}.name: it has more than ${longestReadableName} bytes`;
     }
     for (const [property, field] of Object.entries(properties)) {
-      if (!Object.hasOwn(data, field)) {
-        yield `sinks.${sink}.properties.${property}: ${field} is no field of data`;
+      const where = `sinks.${sink}.properties.${property}`;
+      if (!lawfulProperty.test(property)) {
+        yield `${where}: its name must begin with a to z, go on with a to z, 0 to 9 or _, and have 100 characters at most`;
+      }
+      if (hubspotKeeps.test(property))
+        yield `${where}: HubSpot keeps this name for itself: choose another one`;
+      const declared = Object.hasOwn(data, field) ? data[field] : undefined;
+      if (declared === undefined) {
+        yield `${where}: ${field} is no field of data: name one that is`;
+      } else if (declared.personal?.visibleTo.includes(sink) === false) {
+        yield `${where}: ${field} tells of a person, and ${sink} may not see it: take the property out, or add ${sink} to the field's visibleTo`;
       }
     }
   }

@@ -123,6 +123,24 @@ const wrong: [string, Metric, string][] = [
     "sinks.board.properties.door: door is no field of data",
   ],
   [
+    "a property with a blank",
+    { ...sound, sinks: { ...sound.sinks, board: { properties: { "Doors opened": "openings" } } } },
+    "sinks.board.properties.Doors opened: its name must begin with a to z",
+  ],
+  [
+    "a property that HubSpot keeps",
+    { ...sound, sinks: { ...sound.sinks, board: { properties: { hs_doors: "openings" } } } },
+    "sinks.board.properties.hs_doors: HubSpot keeps this name",
+  ],
+  [
+    "a property of personal data that its sink may not see",
+    {
+      ...withData({ opened_by: { ...text, from: "$.detail.who.id", personal: { visibleTo: ["lake"] } } }),
+      sinks: { lake: {}, board: { properties: { last_by: "opened_by" } } },
+    },
+    "sinks.board.properties.last_by: opened_by tells of a person, and board may not see it",
+  ],
+  [
     "a readable name of 256 bytes",
     { ...sound, sinks: { ...sound.sinks, board: { name: "é".repeat(128) } } },
     "sinks.board.name: it has more than 255 bytes",
@@ -177,6 +195,14 @@ test.each(wrong)("%s is told in one sentence", (_what, metric, sentence) => {
   for (const problem of problems) expect(problem).toMatch(/^config\/metrics\/door_opened\.ts: /);
 });
 
+test("a property of personal data that its sink may see is no mistake", () => {
+  const personal = { visibleTo: ["board"] };
+  const metric = withData({ opened_by: { ...text, from: "$.detail.who.id", personal } });
+  expect(
+    problemsOf({ ...metric, sinks: { lake: {}, board: { properties: { last_by: "opened_by" } } } }),
+  ).toEqual([]);
+});
+
 test("a hundred fields are not too many", () => {
   const fields = Object.fromEntries(Array.from({ length: 92 }, (_, index) => [`field_${index}`, text]));
   expect(problemsOf(withData(fields))).toEqual([]);
@@ -190,7 +216,14 @@ test.each([
     { ...sound, data: { n: { type: "float", from: "$.x", description: "d" } } },
     "data.n.type: must be string, integer, number or boolean",
   ],
-  [{ ...sound, sinks: { lake: { nome: "x" } } }, "sinks.lake"],
+  [
+    { ...sound, sinks: { lake: { nome: "x" } } },
+    `${file}: door_opened: sinks.lake: there is no nome here: correct the name, or leave it out`,
+  ],
+  [
+    { ...sound, detail: {} },
+    `${file}: door_opened: there is no detail here: correct the name, or leave it out`,
+  ],
 ])("what is no metric at all is told: %#", (metric, sentence) => {
   expect(problemsOf(metric).join("\n")).toContain(sentence);
 });
