@@ -47,12 +47,21 @@ function inputTransformer(metric: Metric): InputTransformer {
   const { metadata, data } = fieldPaths(metric);
   const members = (fields: Readonly<Record<string, string>>) =>
     Object.keys(fields)
-      .map((name) => `${JSON.stringify(name)}:<${name}>`)
+      .map((name) => `${JSON.stringify(name)}:<${variableOf(name)}>`)
       .join(",");
+  const paths = Object.entries({ ...metadata, ...data });
   return {
-    inputPathsMap: { ...metadata, ...data },
+    inputPathsMap: Object.fromEntries(paths.map(([name, path]) => [variableOf(name), path])),
     inputTemplate: `{"metric_name":${JSON.stringify(metric.name)},"metadata":{${members(metadata)}},"data":{${members(data)}}}`,
   };
+}
+
+/**
+ * "The keys cannot start with AWS", says the same page, and not whether it means capitals alone. No field has a dash
+ * in its name, so no other field has this variable.
+ */
+function variableOf(field: string): string {
+  return field.startsWith("aws") ? `field-${field}` : field;
 }
 
 /** Every field of the metric's records → its path in the bus's event. */

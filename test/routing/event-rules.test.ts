@@ -9,7 +9,7 @@ import {
   sampleBusEvent,
   sampleRecord,
 } from "../../src/index.ts";
-import { sound } from "./support.ts";
+import { sound, withDimension } from "./support.ts";
 
 const [rule] = eventRules([sound]);
 if (rule === undefined) throw new Error("one metric makes one rule");
@@ -39,6 +39,15 @@ test("without a path of its own, the time is the bus event's", () => {
   const { eventTime: _, ...metric } = sound;
   const [timed] = eventRules([metric]);
   expect(timed?.inputTransformer.inputPathsMap["event_time"]).toBe("$.time");
+});
+
+test("a field whose name begins with aws keeps it in the record, while no variable begins so", () => {
+  const account = { type: "string", from: "$.account", description: "Whose event it was." } as const;
+  const [own] = eventRules([withDimension("aws_account", account)]);
+  if (own === undefined) throw new Error("one metric makes one rule");
+  expect(Object.keys(own.inputTransformer.inputPathsMap).filter((name) => /^aws/i.test(name))).toEqual([]);
+  const { metadata } = JSON.parse(renderInput(own.inputTransformer, sampleBusEvent(sound)));
+  expect(metadata).toMatchObject({ aws_account: "123456789012", door: "front" });
 });
 
 test("no variable stands within quotes, where a value would break the record", () => {
