@@ -219,30 +219,26 @@ function render(
 ): string {
   const paint = painter(screen);
   const { columns } = screen;
-  const head = [
-    "sink",
-    "valid",
-    "delivered",
-    "filtered",
-    "dead",
-    "dropped",
-    "pending",
-    "missing",
-    "complete",
-    "fresh",
-  ];
+  const optional = [
+    ["filtered", "filtered", undefined],
+    ["deadLettered", "dead", "red"],
+    ["dropped", "dropped", undefined],
+    ["pending", "pending", "yellow"],
+    ["missing", "missing", "red"],
+  ] as const;
+  // What is nowhere takes no room.
+  const shown = optional.filter(([name]) => found.sinks.some((sink) => sink[name] > 0));
+  const head = ["sink", "valid", "delivered", ...shown.map(([, title]) => title), "complete", "fresh"];
   const rows = found.sinks.map((sink) => {
-    const { valid, missing, delivered, filtered, deadLettered, dropped, pending, newestTime } = sink;
+    const { valid, missing, delivered, newestTime } = sink;
     const share = completeness(sink);
     return [
       sink.sink,
       count(valid + missing),
-      `${count(delivered)}${accepting.has(sink.sink) ? "*" : ""}`,
-      count(filtered),
-      deadLettered > 0 ? paint("red", count(deadLettered)) : "0",
-      count(dropped),
-      pending > 0 ? paint("yellow", count(pending)) : "0",
-      missing > 0 ? paint("red", count(missing)) : "0",
+      `${count(delivered)}${delivered > 0 && accepting.has(sink.sink) ? "*" : ""}`,
+      ...shown.map(([name, , style]) =>
+        sink[name] > 0 && style !== undefined ? paint(style, count(sink[name])) : count(sink[name]),
+      ),
       share === 1 ? paint("green", percent(share)) : percent(share),
       newestTime === undefined ? "-" : duration(Math.max(0, now - newestTime)),
     ];
