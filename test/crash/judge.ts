@@ -249,7 +249,8 @@ function* losses(
   for (const [{ object, lane }, list] of letters) {
     for (const { origin, record } of list) {
       const original = object.records[origin.index];
-      if (original?.text !== record)
+      // White space around a record is no part of it, not even behind a string that was cut off.
+      if (original?.text.trim() !== record)
         yield `${lane}: the letter about record ${origin.index} of ${object.key} holds other bytes`;
       if ((original?.mark === undefined) !== (lane === intakeLane))
         yield `${lane}: has a letter about record ${origin.index} of ${object.key}, which is not its to refuse`;
