@@ -63,6 +63,8 @@ export interface Story {
     readonly tooLarge: boolean;
   }[];
   readonly transformed: readonly TransformedRecord[];
+  /** Why it refused what it refused, as its log tells: a code and a sentence. */
+  readonly causes: readonly string[];
   /** What the stream wrote: a batch of what the transform let through, a document for each record that it refused. */
   readonly objects: readonly { readonly key: string; readonly bytes: number }[];
   /** Notifications that the worker gave back. */
@@ -146,10 +148,15 @@ export async function createRehearsal(options: RehearsalOptions): Promise<Rehear
       },
     }),
   });
+  let causes: readonly string[] = [];
+  const transformLogger = new PowertoolsLogger({ logLevel: "SILENT" });
+  transformLogger.warn = (_message, ...[extra]) => {
+    causes = Object.keys(fieldsOf(fieldsOf(extra)["causes"]));
+  };
   const transform = createTransform({
     metrics,
     directory: tenants,
-    logger,
+    logger: transformLogger,
     metricsTo: silentMetrics(),
     clock,
   });
@@ -191,6 +198,7 @@ export async function createRehearsal(options: RehearsalOptions): Promise<Rehear
           approximateArrivalTimestamp: arrived,
           data: Buffer.from(record).toString("base64"),
         }));
+      causes = [];
       const { records: transformed } =
         records.length === 0
           ? { records: [] }
@@ -245,6 +253,7 @@ export async function createRehearsal(options: RehearsalOptions): Promise<Rehear
       return {
         matched,
         transformed,
+        causes,
         objects,
         givenBack: batchItemFailures.length,
         report: reports.at(-1),

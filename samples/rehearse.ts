@@ -104,7 +104,7 @@ async function readEvent(file: string): Promise<{ event: JsonObject } | { proble
 }
 
 function tell(
-  { matched, transformed, objects, givenBack, report, stored }: Story,
+  { matched, transformed, causes, objects, givenBack, report, stored }: Story,
   compression: Compression,
 ): void {
   say("1. The rules");
@@ -121,6 +121,7 @@ function tell(
     const data = each.result === "Ok" ? shorten(Buffer.from(each.data, "base64").toString().trimEnd()) : "";
     say(`   ${each.result} ${data}`);
   }
+  for (const cause of causes) say(`   … ${cause}`);
   say(`4. The stream writes, ${compression}`);
   for (const { key, bytes } of objects) say(`   ${key}, ${count(bytes, "byte")}`);
   say("5. The worker");

@@ -73,6 +73,9 @@ describe.each(metrics.map((metric) => ({ name: metric.name, metric })))("$name",
     async (missing) => {
       const story = await rehearse(changed(sampleBusEvent(metric), metric.tenantId), { missing });
       expect(story.transformed.map(({ result }) => result)).toEqual(["ProcessingFailed"]);
+      expect(story.causes).toEqual([
+        "TENANT_ID_MISSING: metadata.tenant_id must be a string that is not blank",
+      ]);
       expect(story.objects.map(({ key }) => key)).toEqual([
         expect.stringMatching(/^Error\/processing-failed\//),
       ]);
