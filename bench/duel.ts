@@ -28,7 +28,7 @@ export async function duel(
   try {
     for (const challenge of challenges) {
       const order: Order = { ...challenge, urls };
-      const child = fork(local("runner.ts"), [JSON.stringify(order)], { execArgv: ["--expose-gc"] });
+      const child = fork(local("runner.ts"), [JSON.stringify(order)]);
       children.push(child);
       await next(child);
     }

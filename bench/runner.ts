@@ -21,8 +21,6 @@ process.send?.("ready");
 
 async function measure(each: Contender): Promise<Measured> {
   await each.prepare?.();
-  // One round must not pay for the garbage of another.
-  globalThis.gc?.();
   const start = costNow();
   const result = await each.round();
   const { cpuMs, wallMs } = result.over ?? costNow();

@@ -1,6 +1,12 @@
-// What an event's properties or a tenant's traits must be before the SDK gets them: JSON that says what was meant.
+// What an event's properties or a tenant's traits must be before they are sent: JSON that says what was meant.
 import { allFinite, type JsonObject, type JsonValue, quoteName } from "../../src/index.ts";
 import { type Rejection, reject } from "./refusals.ts";
+
+/** Whether text may hold what {@link sendable} mends or rejects: nearly no event's does, and looking costs little. */
+export function isSuspect(json: string): boolean {
+  // What is not finite became null, and a half became \\ud….
+  return json.includes("null") || json.includes("\\ud");
+}
 
 /**
  * The fields as they are sent: U+FFFD stands for every half of a surrogate pair in a value. Two names could become
@@ -9,16 +15,12 @@ import { type Rejection, reject } from "./refusals.ts";
  * @throws {TypeError} for what no JSON value is, such as a BigInt of a mapping of one's own.
  */
 export function sendable(fields: JsonObject): { readonly fields: JsonObject } | Rejection {
-  const json = JSON.stringify(fields);
-  // What is not finite became null, and a half became \ud…; nearly every event has neither in its text.
-  if (json.includes("null")) {
-    const infinite = Object.keys(fields).find((name) => !allFinite(fields[name]));
-    if (infinite !== undefined) {
-      const reason = `the field ${quoteName(infinite)} holds a number larger than a double can be`;
-      return reject("NUMBER_NOT_FINITE", reason);
-    }
+  const infinite = Object.keys(fields).find((name) => !allFinite(fields[name]));
+  if (infinite !== undefined) {
+    const reason = `the field ${quoteName(infinite)} holds a number larger than a double can be`;
+    return reject("NUMBER_NOT_FINITE", reason);
   }
-  if (!json.includes("\\ud")) return { fields };
+  const json = JSON.stringify(fields);
   let namesAreText = true;
   const mended: JsonObject = JSON.parse(json, (name, value: JsonValue) => {
     namesAreText &&= name.isWellFormed();

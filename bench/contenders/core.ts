@@ -2,10 +2,6 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { gunzipSync } from "node:zlib";
-import { hubspotEventsSink } from "../../adapters/hubspot/index.ts";
-import { mixpanelSink } from "../../adapters/mixpanel/index.ts";
-import { segmentSink } from "../../adapters/segment/index.ts";
-import { timestreamSink } from "../../adapters/timestream/index.ts";
 import {
   createWorker,
   defineSink,
@@ -48,11 +44,11 @@ export default async function core({
     async prepare() {
       receipts = books();
       if (setup.drains !== true) return;
-      const report = await deliver(sinksOf(setup, urls).map(unusable));
+      const report = await deliver((await sinksOf(setup, urls)).map(unusable));
       check(report, setup, ({ pending }) => pending);
     },
     async round() {
-      const sinks = sinksOf(setup, urls);
+      const sinks = await sinksOf(setup, urls);
       if (setup.hangs !== undefined) return await withoutHanging(deliver, sinks, setup.hangs);
       const report = await deliver(sinks);
       check(report, setup, ({ delivered, deadLettered }, name) =>
@@ -132,27 +128,41 @@ async function withoutHanging(deliver: Deliver, sinks: readonly Sink<unknown>[],
 /** Without an answer for so long, the others have nothing left to send. Longer than the reader's patience. */
 const quietMs = 1_000;
 
-function sinksOf({ sinks, hangs, rejects }: CoreOrder, urls: VendorUrls): Sink<unknown>[] {
-  return sinks.map((name) => {
-    if (name === hangs) return makers[name]("hanging", urls);
-    return name === rejects ? makers[name]("rejecting", urls) : makers[name](undefined, urls);
-  });
+function sinksOf({ sinks, hangs, rejects }: CoreOrder, urls: VendorUrls): Promise<Sink<unknown>[]> {
+  return Promise.all(
+    sinks.map((name) => {
+      if (name === hangs) return makers[name](() => urls.hanging);
+      return makers[name]((vendor) => (name === rejects ? urls.rejecting : urls[vendor]));
+    }),
+  );
 }
 
-const makers: Record<SinkName, (instead: keyof VendorUrls | undefined, urls: VendorUrls) => Sink<unknown>> = {
-  null: () => nullSink,
-  timestream: (instead = "timestream", urls) =>
-    timestreamSink({
+/** An adapter is imported only where it is measured, as in the configuration: collecting garbage walks its SDK, too. */
+const makers: Record<SinkName, (url: (name: keyof VendorUrls) => string) => Promise<Sink<unknown>>> = {
+  null: async () => nullSink,
+  timestream: async (url) => {
+    const { timestreamSink } = await import("../../adapters/timestream/index.ts");
+    const credentials = { accessKeyId: "bench", secretAccessKey: "bench" };
+    return timestreamSink({
       database: "product",
       region: "us-east-1",
-      endpoint: urls[instead],
-      credentials: { accessKeyId: "bench", secretAccessKey: "bench" },
-    }),
-  segment: (instead = "segment", urls) => segmentSink({ writeKey: "bench", host: urls[instead] }),
-  // Rates and concurrency as documented would measure Mixpanel's patience: the loopback has none to lose.
-  mixpanel: (instead = "mixpanel", urls) => unpaced(mixpanelSink({ token: "bench", host: urls[instead] })),
-  "hubspot-events": (instead = "hubspot", urls) =>
-    hubspotEventsSink({ accessToken: "bench", baseUrl: urls[instead] }),
+      endpoint: url("timestream"),
+      credentials,
+    });
+  },
+  segment: async (url) => {
+    const { segmentSink } = await import("../../adapters/segment/index.ts");
+    return segmentSink({ writeKey: "bench", host: url("segment") });
+  },
+  mixpanel: async (url) => {
+    const { mixpanelSink } = await import("../../adapters/mixpanel/index.ts");
+    // Its documented rate would be all that is measured.
+    return unpaced(mixpanelSink({ token: "bench", host: url("mixpanel") }));
+  },
+  "hubspot-events": async (url) => {
+    const { hubspotEventsSink } = await import("../../adapters/hubspot/index.ts");
+    return hubspotEventsSink({ accessToken: "bench", baseUrl: url("hubspot") });
+  },
 };
 
 function unpaced<P>(sink: Sink<P>): Sink<P> {
@@ -180,7 +190,7 @@ async function fewest(file: string, setup: CoreOrder, urls: VendorUrls): Promise
     .split(/\n|(?<=\})(?=\{"metric_name")/)
     .filter((text) => text !== "");
   const least: Record<string, number> = {};
-  for (const sink of sinksOf(setup, urls)) {
+  for (const sink of await sinksOf(setup, urls)) {
     const { itemsPerRequest, bytesPerRequest, envelopeBytes = 0 } = sink.limits;
     const partitions = new Map<string, { items: number; bytes: number }>();
     for (const text of texts) {

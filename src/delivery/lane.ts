@@ -106,6 +106,7 @@ const defaultTimeoutMs = 30_000;
 interface Entry {
   readonly event: MetricEvent;
   readonly payload: unknown;
+  readonly text: string | undefined;
   readonly bytes: number;
   readonly partition: string;
   readonly coalesceKey: string | undefined;
@@ -440,7 +441,18 @@ export function createLane(options: LaneOptions): Lane {
     if ("rejected" in prepared) return deadLetter(record, "encode", prepared.code, prepared.rejected);
     heldItems++;
     heldBytes += prepared.bytes + sizeOf(record);
-    collect({ ...prepared, event, record, older: undefined, settled: false });
+    const { payload, text, bytes, partition, coalesceKey } = prepared;
+    collect({
+      event,
+      payload,
+      text,
+      bytes,
+      partition,
+      coalesceKey,
+      record,
+      older: undefined,
+      settled: false,
+    });
   };
 
   return {

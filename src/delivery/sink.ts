@@ -95,8 +95,13 @@ export interface Limits {
 }
 
 export type Encoded<P> =
-  /** `bytes`: the item's share of the request body, its separator included. */
-  | { readonly payload: P; readonly bytes: number }
+  | {
+      readonly payload: P;
+      /** The item's share of the request body, its separator included. */
+      readonly bytes: number;
+      /** `JSON.stringify(payload)`, where it was made to be measured: `send` need not make it again. */
+      readonly text?: string | undefined;
+    }
   /** Not meant for this sink; counted, not sent. */
   | { readonly filtered: string }
   /** Can never be sent as it is: a dead letter. */
@@ -106,6 +111,8 @@ export interface Item<P> {
   readonly event: MetricEvent;
   readonly payload: P;
   readonly bytes: number;
+  /** As `encode` gave it. */
+  readonly text?: string | undefined;
 }
 
 export interface Batch<P> {
@@ -122,6 +129,11 @@ export interface SendContext {
   readonly attempt: number;
   readonly http: HttpClient;
   readonly clock: Clock;
+}
+
+/** The items' JSON, separated by commas: what stands between the brackets of most bodies. */
+export function joinItems(items: readonly Item<unknown>[]): string {
+  return items.map(({ text, payload }) => text ?? JSON.stringify(payload)).join(",");
 }
 
 /** What became of one item. */

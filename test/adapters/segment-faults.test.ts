@@ -2,44 +2,16 @@
 import { describe, expect, test } from "vitest";
 import { segmentGroupsSink, segmentSink } from "../../adapters/segment/index.ts";
 import { createSegmentTwin, type SegmentTwinOptions } from "../../adapters/segment/twin.ts";
-import type { HttpClient, Sink } from "../../src/index.ts";
+import type { Sink } from "../../src/index.ts";
 import { drawFaults, type Fault, type NextFault } from "../../src/testing/index.ts";
 import { vendorWorld } from "../support/vendor-world.ts";
 import { eventRecord } from "../support/world.ts";
 
 const writeKey = "test-write-key";
 
-/** Keeps virtual time from passing while the SDK works by itself: it waits for real timers, of a millisecond or so. */
-function steady(sink: Sink<unknown>): Sink<unknown> {
-  return {
-    ...sink,
-    send: async (batch, context) => {
-      const state = { isOver: false, isAtVendor: false };
-      const spin = () => {
-        if (!state.isOver && !state.isAtVendor) setImmediate(spin);
-      };
-      const http: HttpClient = async (request, signal) => {
-        state.isAtVendor = true;
-        try {
-          return await context.http(request, signal);
-        } finally {
-          state.isAtVendor = false;
-          spin();
-        }
-      };
-      spin();
-      try {
-        return await sink.send(batch, { ...context, http });
-      } finally {
-        state.isOver = true;
-      }
-    },
-  };
-}
-
 type Create = (options: { readonly writeKey: string }) => Sink<unknown>;
-const track: Create = (options) => steady(segmentSink(options));
-const group: Create = (options) => steady(segmentGroupsSink(options));
+const track: Create = segmentSink;
+const group: Create = segmentGroupsSink;
 
 /** Requests of 10 events at most, so that few events make many requests. */
 const small = (create: Create): Create => {

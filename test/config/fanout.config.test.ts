@@ -353,7 +353,7 @@ describe("every variable reaches its sink", () => {
     for (const SINKS of ["segment", "segment-groups"]) {
       expect(await requestOf(await only({ ...env, SINKS }))).toMatchObject({
         url: "http://127.0.0.1:1/v1/batch",
-        headers: { Authorization: basic("wk:") },
+        headers: { authorization: basic("wk:") },
       });
     }
   });
