@@ -1,5 +1,6 @@
 // `npm start`: the main job on generated Firehose objects, with local twins of the four vendors; one is down at first.
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { styleText } from "node:util";
 import { createHubspotTwin } from "../adapters/hubspot/twin.ts";
@@ -10,7 +11,7 @@ import makeConfig from "../config/fanout.config.ts";
 import { currentReceipts } from "../src/books/books.ts";
 import { exitCodes } from "../src/cli/exit-codes.ts";
 import { run } from "../src/cli/run.ts";
-import { renderTable } from "../src/cli/table.ts";
+import { fittingTable, screenOf } from "../src/cli/words.ts";
 import { resolveConfig } from "../src/config.ts";
 import { readLetters } from "../src/dead-letter/store.ts";
 import { openStore } from "../src/store/open.ts";
@@ -18,6 +19,7 @@ import { type Fault, injectFaults, serveTwin } from "../src/testing/index.ts";
 import { generateObjects } from "./generate.ts";
 
 const root = path.resolve(".fanout/start");
+const busy = path.resolve(".fanout/start.pid");
 const folder = (name: string) => path.join(root, name);
 const colors = process.stdout.isTTY === true && process.stdout.hasColors();
 const say = (text = "") => process.stdout.write(`${text}\n`);
@@ -26,6 +28,15 @@ const heading = (text: string) =>
 
 // ── what Firehose would have written ────────────────────────────────────────────────────────────────────────
 
+// Two at once would take the ground from under each other's feet.
+const holder = Number(await readFile(busy, "utf8").catch(() => "0"));
+if (holder > 0 && isAlive(holder)) {
+  process.stderr.write(`npm start is running here already (process ${holder}): let it end first\n`);
+  process.exit(exitCodes.failed);
+}
+await mkdir(path.dirname(busy), { recursive: true });
+await writeFile(busy, String(process.pid));
+process.on("exit", () => rmSync(busy, { force: true }));
 await rm(root, { recursive: true, force: true });
 const { objects, truth } = generateObjects({ now: Date.now() });
 for (const { key, bytes } of objects) {
@@ -125,17 +136,15 @@ for await (const { letters } of currentReceipts(openStore(folder("receipts")))) 
   }
 }
 say(
-  renderTable(
+  fittingTable(
     {
       head: ["sink", "code", "reason (of the first one)", "records"],
       colAligns: ["left", "left", "left", "right"],
-      colWidths: [null, null, 46, null],
-      wordWrap: true,
     },
     [...causes.values()]
       .sort((a, b) => (a.sink + a.code < b.sink + b.code ? -1 : 1))
-      .map(({ sink, code, reason, count }) => [sink, code, reason, count]),
-    colors,
+      .map(({ sink, code, reason, count }) => [sink, code, reason, String(count)]),
+    screenOf(process.stdout),
   ),
 );
 
@@ -168,3 +177,12 @@ for (const [name, what] of [
 
 await Promise.all(Object.values(served).map((server) => server.close()));
 process.exitCode = proven ? 0 : 1;
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

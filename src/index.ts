@@ -7,6 +7,7 @@ export {
   isBalanced,
   type ObjectReport,
   type RunReport,
+  reportOf,
   type SinkReport,
 } from "./books/report.ts";
 export {

@@ -2,7 +2,7 @@
 import type { LaneBook, ObjectBooks, ObjectVersion } from "./books/books.ts";
 import type { Claim } from "./books/claim.ts";
 import { noCounts, type Receipt } from "./books/receipt.ts";
-import { closes, emptySink, type ObjectReport, type SinkReport } from "./books/report.ts";
+import { closes, emptySink, failedAfter, type ObjectReport, type SinkReport } from "./books/report.ts";
 import { createDeadLetter, type DeadLetter, intakeLane, type Origin } from "./dead-letter/dead-letter.ts";
 import { createLetterWriter, type LetterWriter } from "./dead-letter/store.ts";
 import type { Clock, Random } from "./delivery/clock.ts";
@@ -153,17 +153,24 @@ export async function runObject(core: Core, work: ObjectRun): Promise<ObjectRepo
       readTo,
       seen: { valid: seen.valid, invalid: seen.invalid, all },
     };
-    const sinks = await commit(core, work, finished);
-    // Only time is needed to read the rest, and its deferrals are written.
-    if (failure !== undefined && !isPassing(failure.error)) throw failure.error;
-    return {
+    const sinks = new Map<string, SinkReport>();
+    const report = (records: { valid: number; invalid: number }): ObjectReport => ({
       object,
-      records: taken + seen.invalid,
-      valid: taken,
-      invalid: seen.invalid,
+      records: records.valid + records.invalid,
+      ...records,
       sinks: Object.fromEntries(core.sinks.map(({ sink: { name } }) => [name, sinks.get(name) ?? emptySink])),
       unread: readTo !== null,
-    };
+    });
+    const records = { valid: taken, invalid: seen.invalid };
+    try {
+      await commit(core, work, finished, sinks);
+    } catch (error) {
+      // Whose books `_intake` still holds open takes the records up again.
+      throw failedAfter(error, report(held.has(intakeLane) ? { valid: 0, invalid: 0 } : records));
+    }
+    // Only time is needed to read the rest, and its deferrals are written.
+    if (failure !== undefined && !isPassing(failure.error)) throw failedAfter(failure.error, report(records));
+    return report(records);
   } finally {
     finish();
     work.signal?.removeEventListener("abort", finish);
@@ -183,9 +190,16 @@ interface Finished {
   readonly seen: { readonly valid: number; readonly invalid: number; readonly all: number };
 }
 
-/** Proves and writes every lane's receipt as soon as it is idle. One that fails does not keep the others from theirs. */
-async function commit(core: Core, work: ObjectRun, finished: Finished): Promise<Map<string, SinkReport>> {
-  const reports = new Map<string, SinkReport>();
+/**
+ * Proves and writes every lane's receipt as soon as it is idle. One that fails does not keep the others from theirs.
+ * @param reports gets what is durable, a sink.
+ */
+async function commit(
+  core: Core,
+  work: ObjectRun,
+  finished: Finished,
+  reports: Map<string, SinkReport>,
+): Promise<void> {
   const results = await Promise.allSettled(
     [...work.held].map(async ([lane, held]) => {
       const run = finished.runs.get(lane);
@@ -231,7 +245,6 @@ async function commit(core: Core, work: ObjectRun, finished: Finished): Promise<
     }),
   );
   for (const result of results) if (result.status === "rejected") throw result.reason;
-  return reports;
 }
 
 interface LaneReceipt {

@@ -6,7 +6,7 @@ import type { Worker } from "../worker.ts";
 import { deferralsPrefix } from "./books.ts";
 import { ObjectBusy } from "./claim.ts";
 import { type Deferral, readDeferral } from "./receipt.ts";
-import { addReport, emptyRun, type RunReport } from "./report.ts";
+import { addPart, addReport, emptyRun, type RunReport, reportOf } from "./report.ts";
 
 export interface WaitingDeferral extends Deferral {
   /** In the receipts' store. */
@@ -121,6 +121,9 @@ export async function drainDeferrals(
       try {
         await drain(open);
       } catch (error) {
+        const part = reportOf(error);
+        if (part !== undefined) onObject?.(addReport(emptyRun, part));
+        run = addPart(run, error);
         const object = waiting[0]?.object;
         const name = object === undefined ? undefined : `${object.bucket}/${object.key}`;
         if (error instanceof ObjectBusy) {

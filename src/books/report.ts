@@ -98,3 +98,25 @@ export function closes(sink: SinkReport): boolean {
 export function pendingOf(report: Pick<ObjectReport, "sinks">): number {
   return Object.values(report.sinks).reduce((sum, sink) => sum + sink.pending, 0);
 }
+
+const done = new WeakMap<object, ObjectReport>();
+
+/** The error, with what was durable before it: the lanes whose receipts are written. */
+export function failedAfter(error: unknown, report: ObjectReport): unknown {
+  if (typeof error === "object" && error !== null) done.set(error, report);
+  return error;
+}
+
+/**
+ * What `worker.process` did before it rejected with this error: the sinks whose receipts are written, which no later
+ * run will report. Undefined when there is nothing.
+ */
+export function reportOf(error: unknown): ObjectReport | undefined {
+  return typeof error === "object" && error !== null ? done.get(error) : undefined;
+}
+
+/** Adds what was done of an object that failed: it is none of the run's objects. */
+export function addPart(run: RunReport, error: unknown): RunReport {
+  const report = reportOf(error);
+  return report === undefined ? run : { ...addReport(run, report), objects: run.objects };
+}

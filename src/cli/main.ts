@@ -88,7 +88,7 @@ program
     `
 Exit codes:
     0  everything is settled and the books close
-    1  an object failed, nothing of it is acknowledged
+    1  an object could not be processed to its end
     2  wrong use or configuration
     3  records are pending: run the same command again
   130  interrupted: the first Ctrl-C or SIGTERM ends sending

@@ -1,6 +1,15 @@
 // `fanout run`: delivers the objects of a folder, a file or an S3 prefix, and proves the books.
-import { addReport, emptyRun, emptySink, isBalanced, pendingOf, type RunReport } from "../books/report.ts";
+import {
+  addPart,
+  addReport,
+  emptyRun,
+  emptySink,
+  isBalanced,
+  pendingOf,
+  type RunReport,
+} from "../books/report.ts";
 import { ConfigError, type FanoutConfig } from "../config.ts";
+import { defaultErrorPrefixes } from "../intake/error-prefixes.ts";
 import type { Logger } from "../log.ts";
 import type { ObjectInfo } from "../store/object-store.ts";
 import { openSource, openStore, sourceObjects } from "../store/open.ts";
@@ -46,10 +55,15 @@ export async function run(command: RunCommand): Promise<ExitCode> {
     ]);
   }
   const objects: ObjectInfo[] = [];
+  /** What Firehose keeps of its transform's refusals, by prefix: no events are there. */
+  const refusals = new Map<string, number>();
   for await (const object of sourceObjects(source)) {
     if (signal.aborted) break;
     const name = `${source.store.location}/${object.key}`;
-    if (!own.some((location) => name.startsWith(location))) objects.push(object);
+    if (own.some((location) => name.startsWith(location))) continue;
+    const prefix = defaultErrorPrefixes.find((each) => object.key.startsWith(each));
+    if (prefix === undefined || source.prefix.startsWith(prefix)) objects.push(object);
+    else refusals.set(prefix, (refusals.get(prefix) ?? 0) + 1);
   }
 
   const progress = stderr.isTTY ? startProgress(stderr, objects) : undefined;
@@ -64,6 +78,13 @@ export async function run(command: RunCommand): Promise<ExitCode> {
     log: warnings(problems.note),
     onRecords: (count) => progress?.records(count),
   });
+  for (const [prefix, number] of refusals) {
+    const where = `${source.store.location}/${prefix}`;
+    const what = number === 1 ? "1 object" : `${number} objects`;
+    problems.note(
+      `${what} below ${where} left out: what the stream's transform refused; see fanout dlq list --queue ${where}`,
+    );
+  }
   if (objects.length === 0 && !signal.aborted) {
     problems.note(`no object was found at ${place} (dead letters and receipts are never input)`);
   }
@@ -86,6 +107,7 @@ export async function run(command: RunCommand): Promise<ExitCode> {
         total = addReport(total, report);
       } catch (error) {
         failed++;
+        total = addPart(total, error);
         problems.note(error instanceof Error ? error.message : `${key} failed`);
       }
       progress?.done(key);
@@ -99,7 +121,7 @@ export async function run(command: RunCommand): Promise<ExitCode> {
   const seconds = (performance.now() - started) / 1000;
   const sinks = config.sinks.map(({ name }) => name);
   if (command.json) {
-    stdout.write(`${JSON.stringify(document(total, sinks, seconds))}\n`);
+    stdout.write(`${JSON.stringify(document(total, failed, sinks, seconds))}\n`);
   } else {
     stdout.write(
       renderRun({
@@ -143,7 +165,7 @@ function createProblems(stderr: NodeJS.WriteStream, later: boolean) {
 }
 
 /** What `--json` prints. */
-function document(report: RunReport, sinks: readonly string[], seconds: number) {
+function document(report: RunReport, failed: number, sinks: readonly string[], seconds: number) {
   const count = (name: string) => {
     const { valid, delivered, filtered, deadLettered, pending, requests, retries } =
       report.sinks[name] ?? emptySink;
@@ -151,11 +173,13 @@ function document(report: RunReport, sinks: readonly string[], seconds: number) 
   };
   return {
     objects: report.objects,
+    /** Objects that could not be processed to the end: what is missing of them is not in any count. */
+    failed,
     records: report.records,
     valid: report.valid,
     invalid: report.invalid,
     sinks: Object.fromEntries(sinks.map(count)),
-    balanced: isBalanced(report),
+    balanced: failed === 0 && isBalanced(report),
     seconds: Math.round(seconds * 1000) / 1000,
     // Node gives the peak in KiB (libuv's getrusage).
     peakRssMiB: Math.round(process.resourceUsage().maxRSS / 1024),

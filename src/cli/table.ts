@@ -29,13 +29,12 @@ export function renderRun(summary: RunSummary): string {
     renderSinks(summary, paint),
     `${count(report.objects, "object")}, ${count(report.records, "record")} in ${seconds.toFixed(1)} s: ` +
       `${count(report.valid)} valid + ${count(report.invalid)} invalid`,
-    isBalanced(report)
-      ? paint(
-          "green",
-          "The books close: every event is delivered, filtered, dead-lettered or pending, for every sink.",
-        )
-      : paint("red", "The books do not close."),
   ];
+  if (!isBalanced(report)) lines.push(paint("red", "The books do not close."));
+  else if (failed === 0) {
+    const proof = "every event is delivered, filtered, dead-lettered or pending.";
+    lines.push(paint("green", `The books close: ${proof}`));
+  }
   const letters =
     report.invalid + sinks.reduce((sum, name) => sum + (report.sinks[name]?.deadLettered ?? 0), 0);
   if (letters > 0) lines.push(`${count(letters, "dead letter")} under ${summary.deadLetters}`);
@@ -55,8 +54,9 @@ export function renderRun(summary: RunSummary): string {
     if (reason !== undefined) lines.push(`  ${name}: ${reason}`);
   }
   if (failed > 0) {
-    const what = `${count(failed, "object")} could not be processed`;
-    lines.push(paint("red", `${what}; nothing of ${failed === 1 ? "it" : "them"} is acknowledged.`));
+    const what = `${count(failed, "object")} could not be processed to the end`;
+    const them = failed === 1 ? "it" : "them";
+    lines.push(paint("red", `${what}: run the same command again for what is missing of ${them}.`));
   }
   return `${lines.join("\n")}\n`;
 }

@@ -2,7 +2,7 @@
 import type { Logger as PowertoolsLogger } from "@aws-lambda-powertools/logger";
 import { type Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
 import { ObjectBusy } from "../books/claim.ts";
-import type { ObjectReport } from "../books/report.ts";
+import { type ObjectReport, reportOf } from "../books/report.ts";
 import { type Clock, systemClock } from "../delivery/clock.ts";
 import { defaultErrorPrefixes } from "../intake/error-prefixes.ts";
 import { type ObjectRef, parseNotification } from "../intake/notification.ts";
@@ -100,16 +100,22 @@ export async function createHandler(
   const log = adapt(logger);
   const worker = await options.createWorker(log);
 
+  function account(report: ObjectReport): void {
+    tell(log, report);
+    measure(metrics, report, clock.now());
+  }
+
   /** Undefined: all that had to be done is durable. */
   async function processObject(ref: ObjectRef, deadline: number): Promise<Failure | undefined> {
     if (clock.now() >= deadline)
       return { code: "OUT_OF_TIME", reason: "no time was left to begin with the object" };
     try {
-      const report = await worker.process(ref, { deadline });
-      tell(log, report);
-      measure(metrics, report, clock.now());
+      account(await worker.process(ref, { deadline }));
       return undefined;
     } catch (error) {
+      // Receipts that are written: no later run reports them.
+      const part = reportOf(error);
+      if (part !== undefined) account(part);
       return failureOf(error);
     }
   }

@@ -64,6 +64,7 @@ describe("fanout run", () => {
       expect(report).toMatchObject({ objects: 4, records, valid, invalid, balanced: true });
       expect(Object.keys(report)).toEqual([
         "objects",
+        "failed",
         "records",
         "valid",
         "invalid",
@@ -247,4 +248,19 @@ describe("the file sink", () => {
     expect(lines).toBe(JSON.parse(stdout).sinks.file.delivered);
     expect(lines).toBeGreaterThan(600);
   });
+
+  test(
+    "leaves out what Firehose keeps of its transform's refusals, and says where it is",
+    patience,
+    async () => {
+      await mkdir(path.join(cwd, "bucket/Error/processing-failed"), { recursive: true });
+      await writeFile(
+        path.join(cwd, "bucket/Error/processing-failed/x"),
+        '{"rawData":"e30=","attemptsMade":"1"}',
+      );
+      const { stdout, stderr } = await fanout(["run", "bucket", "--sinks", "file", "--json"], env(), cwd);
+      expect(JSON.parse(stdout)).toMatchObject({ objects: 4, invalid: generated.truth.invalid });
+      expect(stderr).toMatch(/1 object below .*bucket\/Error\/ left out: .*fanout dlq list --queue /);
+    },
+  );
 });

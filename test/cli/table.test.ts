@@ -42,7 +42,7 @@ test("a row a sink, the books, the letters, and what is left to do", () => {
     "│ hubspot-events │ 1,000 │       600 │        0 │             1 │     399 │        9 │       4 │",
     "└────────────────┴───────┴───────────┴──────────┴───────────────┴─────────┴──────────┴─────────┘",
     "1 object, 1,001 records in 1.3 s: 1,000 valid + 1 invalid",
-    "The books close: every event is delivered, filtered, dead-lettered or pending, for every sink.",
+    "The books close: every event is delivered, filtered, dead-lettered or pending.",
     "2 dead letters under s3://books/letters",
     "399 deliveries are pending: run the same command again.",
     "  hubspot-events: HubSpot answered 503",
@@ -80,7 +80,9 @@ test("what an interrupted run has not read or not begun is named, and so is what
   const text = renderRun({ ...summary, report, left: 2, failed: 1 });
   expect(text).toContain("\n1 object is not read to the end: run the same command again.\n");
   expect(text).toContain("\n2 objects are not begun: run the same command again.\n");
-  expect(text).toContain("\n1 object could not be processed; nothing of it is acknowledged.\n");
+  expect(text).toContain(
+    "\n1 object could not be processed to the end: run the same command again for what is missing of it.\n",
+  );
 });
 
 test("books that do not close are not said to", () => {

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { sinkUnavailable } from "../../src/index.ts";
+import { reportOf, sinkUnavailable } from "../../src/index.ts";
 import { StoreError } from "../../src/store/object-store.ts";
 import {
   createWorld,
@@ -61,8 +61,14 @@ describe("what fails for one lane", () => {
       throw new StoreError("TRANSIENT", "the bucket is on fire");
     };
     const worker = world.worker([well, ill]);
-    await expect(world.clock.run(worker.process(ref("a")))).rejects.toThrow("on fire");
+    const error = await world.clock.run(worker.process(ref("a"))).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: "TRANSIENT", message: "the bucket is on fire" });
     expect(Object.keys(await world.latestReceipts()).sort()).toEqual(["_intake", "well"]);
+    // What is durable is reported now or never.
+    expect(reportOf(error)).toMatchObject({
+      records: 100,
+      sinks: { well: { delivered: 100 }, ill: { valid: 0, deadLettered: 0 } },
+    });
     world.deadLetters.before = () => {};
     const again = await world.clock.run(worker.process(ref("a")));
     expect(again.sinks).toMatchObject({ well: { valid: 0 }, ill: { deadLettered: 100 } });
