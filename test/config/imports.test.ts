@@ -58,7 +58,7 @@ describe("an adapter is imported only where it is configured", () => {
     ["timestream", ["@aws-sdk/client-timestream-write"]],
     ["segment", []],
     ["segment-groups", []],
-    ["mixpanel", ["mixpanel"]],
+    ["mixpanel", []],
     ["hubspot-events", ["@hubspot/api-client"]],
   ])("%s loads of the vendors' SDKs %j, and no client of AWS beside", async (sink, wanted) => {
     const packages = await packagesOf(sink);

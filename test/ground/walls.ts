@@ -14,11 +14,8 @@ const publicToAdapters = new Set(["src/index.ts", "src/testing/index.ts"]);
 const awsPackage = /^(@aws-sdk|@aws-lambda-powertools|@smithy)\/|^aws-lambda$/;
 const awsPlaces = /^src\/(store\/s3\.ts$|lambda\/|queues\/|cli\/caller\.ts$)/;
 
-/**
- * Who reads the environment: what composes an installation. And, for a reason of its own, Mixpanel's adapter:
- * the vendor's SDK reads the proxy variables when it starts and throws if there is one, so they are hidden meanwhile.
- */
-const environmentPlaces = /^(config\/|infra\/functions\/|src\/cli\/main\.ts$|adapters\/mixpanel\/index\.ts$)/;
+/** Who reads the environment: what composes an installation. */
+const environmentPlaces = /^(config\/|infra\/functions\/|src\/cli\/main\.ts$)/;
 
 /** Every breach as one sentence, in the sources' order; empty when the walls stand. */
 export function breaches(sources: Sources): string[] {
