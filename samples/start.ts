@@ -138,7 +138,7 @@ for await (const { letters } of currentReceipts(openStore(folder("receipts")))) 
 say(
   fittingTable(
     {
-      head: ["sink", "code", "reason (of the first one)", "records"],
+      head: ["sink", "code", "first reason", "records"],
       colAligns: ["left", "left", "left", "right"],
     },
     [...causes.values()]
@@ -160,7 +160,7 @@ for (const [sink, { stored }] of Object.entries(twins)) {
   proven &&= closes;
   say(
     `   ${sink.padEnd(15)} ${String(stored.size).padStart(5)} stored + ${String(lettersOf(sink)).padStart(2)} dead-lettered ` +
-      `= ${truth.valid} valid events, ${doubled} twice ${closes ? "✓" : "✗"}`,
+      `= ${truth.valid} valid, ${doubled} twice ${closes ? "✓" : "✗"}`,
   );
 }
 say(
@@ -169,7 +169,7 @@ say(
 heading("6. Where it all is");
 for (const [name, what] of [
   ["bucket", "the objects, as Firehose names them"],
-  ["dead-letters", "one JSON line a record, with its original bytes and the reason"],
+  ["dead-letters", "a JSON line a record: its bytes and the reason"],
   ["receipts", "who delivered what, and what is left to do"],
 ] as const) {
   say(`   ${path.relative(process.cwd(), folder(name)).padEnd(28)} ${what}`);

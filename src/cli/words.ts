@@ -121,7 +121,8 @@ export function fittingTable(
       return stripVTControlCharacters(cell) === cell && cell.length > width ? wrap(cell, width) : cell;
     }),
   );
-  const wrapped = { ...options, colWidths: widths, wordWrap: true, wrapOnWordBoundary: false };
+  const titles = head.map((title, index) => wrap(title, (widths[index] ?? 0) - padding));
+  const wrapped = { ...options, head: titles, colWidths: widths, wordWrap: true, wrapOnWordBoundary: false };
   return renderTable(wrapped, cells, colors);
 }
 
