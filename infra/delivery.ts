@@ -7,6 +7,7 @@ import type * as sns from "aws-cdk-lib/aws-sns";
 import * as subscriptions from "aws-cdk-lib/aws-sns-subscriptions";
 import * as sqs from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
+import { deferralsPrefix } from "../src/books/books.ts";
 import { intakeLane } from "../src/dead-letter/dead-letter.ts";
 import { createFunction } from "./function.ts";
 import { createDeadLetterQueue, safeQueue } from "./queue.ts";
@@ -144,11 +145,14 @@ function deliveryPermissions(scope: Construct, props: DeliveryProps): readonly P
     },
     {
       actions: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
-      resources: [
-        books.arnForObjects(`${receiptsPrefix}/*`),
-        ...[...sinks, intakeLane].map((lane) => books.arnForObjects(`${deadLettersPrefix}/sink=${lane}/*`)),
-      ],
-      wildcard: "Books and dead letters are named after objects; each function has its sinks' letters alone.",
+      resources: [...sinks, intakeLane].flatMap((lane) =>
+        [
+          `${receiptsPrefix}/books/*/${lane}/*`,
+          `${receiptsPrefix}/${deferralsPrefix}sink=${lane}/*`,
+          `${deadLettersPrefix}/sink=${lane}/*`,
+        ].map((keys) => books.arnForObjects(keys)),
+      ),
+      wildcard: "Books and dead letters are named after objects; each function has those of its sinks alone.",
     },
     ...(sinks.includes("timestream")
       ? [

@@ -31,7 +31,8 @@ const open: { close(): Promise<void> }[] = [];
 beforeAll(() => {
   perSink = synthesise({ sinks: sinkNames });
   single = synthesise({ sinks: sinkNames, topology: "single" });
-});
+  // Four seconds of a core, which a busy machine may not have at once.
+}, 60_000);
 afterAll(async () => {
   await Promise.all(open.map((each) => each.close()));
 });
@@ -127,13 +128,14 @@ describe("a bundle", () => {
   const holds = ({ inputs }: Bundle, pattern: RegExp) =>
     [...inputs.keys()].some((file) => pattern.test(file));
 
-  test.each(sinkNames)("for %s holds its adapter and its vendor's code, and no other's", (sink) => {
+  test.each(sinkNames)("for %s holds its adapter, and no other's, nor another vendor's code", (sink) => {
     for (const entry of ["worker", "replayer"] as const) {
       const made = bundle(entry, adaptersOf([sink]), metrics);
       const adapters = [...made.inputs.keys()].flatMap((file) => /^adapters\/([^/]+)/.exec(file)?.[1] ?? []);
       expect([...new Set(adapters)]).toEqual(adaptersOf([sink]));
       for (const [name, pattern] of Object.entries(packages)) {
-        expect([name, holds(made, pattern)]).toEqual([name, name === sink]);
+        // Not every adapter sends by its vendor's SDK.
+        if (name !== sink) expect([name, holds(made, pattern)]).toEqual([name, false]);
       }
     }
   });
