@@ -26,7 +26,10 @@ export interface Stream {
   readonly transform: lambda.Function;
 }
 
-/** A batch ends with whichever comes first: what lies between an event and its object is a minute at most. */
+/**
+ * A batch ends with whichever comes first. The transform's comes before the bucket's, so between an event and its
+ * object lie two minutes at most.
+ */
 const bufferSeconds = 60;
 const bufferMb = 5;
 
