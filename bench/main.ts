@@ -8,6 +8,7 @@ import Table from "cli-table3";
 import type { Row } from "./row.ts";
 import { coldStart } from "./rows/cold-start.ts";
 import { core } from "./rows/core.ts";
+import { deadLetters } from "./rows/dead-letters.ts";
 import { faults } from "./rows/faults.ts";
 import { sinks } from "./rows/four-sinks.ts";
 import { memory } from "./rows/memory.ts";
@@ -15,7 +16,7 @@ import { mixpanel } from "./rows/mixpanel.ts";
 import { quota } from "./rows/quota.ts";
 import { scale } from "./rows/scale.ts";
 
-const sections = [core, mixpanel, sinks, memory, coldStart, scale, faults, quota];
+const sections = [core, mixpanel, sinks, memory, coldStart, scale, faults, quota, deadLetters];
 
 const { values } = parseArgs({
   options: {
