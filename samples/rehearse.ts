@@ -23,6 +23,9 @@ process.env["AWS_ACCESS_KEY_ID"] = "rehearsal";
 process.env["AWS_SECRET_ACCESS_KEY"] = "rehearsal";
 delete process.env["AWS_SESSION_TOKEN"];
 
+// Whoever has closed the pipe wants no more of it.
+process.stdout.on("error", () => process.exit());
+
 process.exitCode = await main();
 
 async function main(): Promise<number> {
