@@ -23,9 +23,15 @@ const mostDraws = 4;
 /** After the last kill: one, and another one for what two processes left each other. */
 const mostRunsToSettle = 2;
 
+const count = z.number();
 const report = z.object({
+  /** Objects that another process had, say. */
+  failed: count,
   balanced: z.boolean(),
-  sinks: z.record(z.string(), z.object({ pending: z.number() })),
+  sinks: z.record(
+    z.string(),
+    z.object({ valid: count, delivered: count, filtered: count, deadLettered: count, pending: count }),
+  ),
 });
 
 /** The same seed kills at the same moments; consecutive seeds go through all of them. */
@@ -167,11 +173,17 @@ function* unexpected(
     yield `a process ended with ${code} ${when}: ${stderr.trim()}`;
     return;
   }
-  const busy = /^fanout: \S+: (?:another worker has claimed|somebody else has written)/;
+  const busy =
+    /^fanout: \S+: (?:another worker has claimed|somebody else has written|the receipt of .* came so late)/;
   const strange = stderr.split("\n").find((line) => line !== "" && !busy.test(line) && code === 1);
   if (strange !== undefined) yield `a process failed ${when}: ${strange}`;
-  const { balanced, sinks } = report.parse(JSON.parse(stdout));
-  if (!balanced) yield `the books of a process do not close ${when}`;
+  const { balanced, failed, sinks } = report.parse(JSON.parse(stdout));
+  const isClosed = Object.values(sinks).every(
+    (sink) => sink.valid === sink.delivered + sink.filtered + sink.deadLettered + sink.pending,
+  );
+  // What is missing of an object that failed is in no count, so it must not say that all is accounted for.
+  if (balanced !== (failed === 0)) yield `a process calls its books balanced or not, wrongly, ${when}`;
+  if (!isClosed) yield `the books of a process do not close ${when}`;
   if (code === 0 && Object.values(sinks).some(({ pending }) => pending > 0))
     yield `a process ended with 0 and left records pending ${when}`;
 }
