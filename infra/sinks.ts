@@ -19,6 +19,7 @@ export const deployableSinks: Readonly<Record<string, DeployableSink>> = {
   mixpanel: { adapter: "mixpanel", secret: true },
   "hubspot-events": { adapter: "hubspot", secret: true },
   "hubspot-companies": { adapter: "hubspot", secret: true },
+  webhook: { adapter: "webhook", secret: true },
 };
 
 /** @throws {ConfigError} when there is no such sink to deploy. */

@@ -1,69 +1,48 @@
-// `npm run rehearse -- event.json` or `--all`: what the pipeline makes of a bus event, stage by stage, on this machine.
+// `fanout rehearse`: what the pipeline makes of a bus event, stage by stage, on this machine.
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { parseArgs } from "node:util";
 import metrics from "../config/metrics/index.ts";
 import type { Compression } from "../infra/stream.ts";
-import { exitCodes } from "../src/cli/exit-codes.ts";
+import { type ExitCode, exitCodes } from "../src/cli/exit-codes.ts";
 import { renderTable } from "../src/cli/table.ts";
-import { type JsonObject, sampleBusEvent } from "../src/index.ts";
+import { ConfigError, type JsonObject, sampleBusEvent } from "../src/index.ts";
 import { createRehearsal, rehearsedSinks, type Story } from "./rehearsal.ts";
-
-const usage = `npm run rehearse -- <event.json>   one event, as a bus carries it: source, detail-type, detail, …
-npm run rehearse -- --all          the sample of every metric of the catalog, GZIP and ZIP
-                     --compression GZIP|ZIP   only this one`;
 
 const say = (text = "") => process.stdout.write(`${text}\n`);
 const shorten = (text: string, longest = 2000) =>
   text.length > longest ? `${text.slice(0, longest)}… (${text.length} characters)` : text;
 const count = (number: number, one: string) => `${number} ${one}${number === 1 ? "" : "s"}`;
 
-// The AWS SDK signs what it sends; the twin takes any signature.
-process.env["AWS_ACCESS_KEY_ID"] = "rehearsal";
-process.env["AWS_SECRET_ACCESS_KEY"] = "rehearsal";
-delete process.env["AWS_SESSION_TOKEN"];
+export interface RehearseRequest {
+  /** A file with an event as a bus carries it; undefined for the sample of every metric of the catalog. */
+  readonly file: string | undefined;
+  /** As the command line has it; undefined for all of them. */
+  readonly compression: string | undefined;
+}
 
-// Whoever has closed the pipe wants no more of it.
-process.stdout.on("error", () => process.exit());
-
-process.exitCode = await main();
-
-async function main(): Promise<number> {
-  let request: { file: string | undefined; all: boolean; compressions: readonly Compression[] };
-  try {
-    const { values, positionals } = parseArgs({
-      allowPositionals: true,
-      options: { all: { type: "boolean" }, compression: { type: "string" } },
-    });
-    const compressions = (["GZIP", "ZIP"] as const).filter(
-      (name) => values.compression === undefined || values.compression.toUpperCase() === name,
-    );
-    request = { file: positionals[0], all: values.all === true, compressions };
-  } catch {
-    request = { file: undefined, all: false, compressions: [] };
-  }
-  const { file, all, compressions } = request;
-  if ((file === undefined) === !all || compressions.length === 0) {
-    process.stderr.write(`${usage}\n`);
-    return exitCodes.wrongUse;
-  }
+/** @throws {ConfigError} when the request makes no sense, or the file holds no event. */
+export async function rehearse({ file, compression: wanted }: RehearseRequest): Promise<ExitCode> {
+  const compressions = (["GZIP", "ZIP"] as const).filter(
+    (name) => wanted === undefined || wanted.toUpperCase() === name,
+  );
+  if (compressions.length === 0) throw new ConfigError(["--compression must be GZIP or ZIP"]);
   const event = file === undefined ? undefined : await readEvent(file);
-  if (event !== undefined && "problem" in event) {
-    process.stderr.write(`rehearse: ${event.problem}\n`);
-    return exitCodes.wrongUse;
-  }
+  // The AWS SDK signs what it sends; the twin takes any signature.
+  process.env["AWS_ACCESS_KEY_ID"] = "rehearsal";
+  process.env["AWS_SECRET_ACCESS_KEY"] = "rehearsal";
+  delete process.env["AWS_SESSION_TOKEN"];
   const rehearsal = await createRehearsal({ metrics });
   try {
     if (event === undefined) return await rehearseAll();
     for (const compression of compressions.slice(0, 1))
-      tell(await rehearsal.run(event.event, compression), compression);
+      tell(await rehearsal.run(event, compression), compression);
     return exitCodes.ok;
   } finally {
     await rehearsal.close();
   }
 
   /** Every metric must reach the sinks that the catalog names for it, once, and no other. */
-  async function rehearseAll(): Promise<number> {
+  async function rehearseAll(): Promise<ExitCode> {
     let isRight = true;
     const rows: (readonly string[])[] = [];
     for (const compression of compressions) {
@@ -91,19 +70,18 @@ async function main(): Promise<number> {
   }
 }
 
-async function readEvent(file: string): Promise<{ event: JsonObject } | { problem: string }> {
+async function readEvent(file: string): Promise<JsonObject> {
+  const name = path.relative("", file);
   const text = await readFile(file, "utf8").catch(() => undefined);
-  if (text === undefined) return { problem: `${path.relative("", file)} cannot be read` };
+  if (text === undefined) throw new ConfigError([`${name} cannot be read`]);
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-      // An object out of JSON holds JSON.
-      return { event: value as JsonObject };
-    }
+    // An object out of JSON holds JSON.
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as JsonObject;
   } catch {
     // It is told below, like JSON of another kind.
   }
-  return { problem: `${path.relative("", file)} is not a JSON object` };
+  throw new ConfigError([`${name} is not a JSON object, which an event on a bus is`]);
 }
 
 function tell(
