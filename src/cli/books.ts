@@ -245,10 +245,10 @@ function render(
   });
   const colAligns = head.map((_, index) => (index === 0 ? ("left" as const) : ("right" as const)));
   const span = periodText(period);
+  const dropped = found.invalidDropped > 0 ? ` + ${count(found.invalidDropped)} invalid and dropped` : "";
   const parts = [
-    `${paint("bold", count(found.objects, "object"))}${span}: ${count(found.records, "record")} read, ` +
-      `${count(found.valid)} valid + ${count(found.invalid)} invalid` +
-      `${found.invalidDropped > 0 ? ` + ${count(found.invalidDropped)} invalid and dropped` : ""}`,
+    `${paint("bold", count(found.objects, "object"))}${span}`,
+    `${count(found.records, "record")} read: ${count(found.valid)} valid + ${count(found.invalid)} invalid${dropped}`,
     fittingTable({ head, colAligns }, rows, screen),
   ];
   const starred = found.sinks.filter(({ sink, delivered }) => accepting.has(sink) && delivered > 0);
