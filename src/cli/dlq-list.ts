@@ -26,7 +26,8 @@ export async function dlqList(command: DlqCommand): Promise<ExitCode> {
     stdout.write(`${JSON.stringify(document(found, config.sinks, now, damaged))}\n`);
   } else {
     const screen = screenOf(stdout);
-    stdout.write(`${render(found, { sinks: config.sinks, filter, now, screen })}\n`);
+    const isQueue = queue !== undefined;
+    stdout.write(`${render(found, { sinks: config.sinks, filter, now, screen, isQueue })}\n`);
   }
   return damaged > 0 ? exitCodes.failed : exitCodes.ok;
 }
@@ -95,16 +96,18 @@ interface Rendering {
   readonly filter: LetterFilter;
   readonly now: number;
   readonly screen: Screen;
+  /** Of a queue that is not ours: it holds nothing pending. */
+  readonly isQueue: boolean;
 }
 
 function render({ causes, delays, letters, pending }: Survey, rendering: Rendering): string {
-  const { filter, now, screen, sinks } = rendering;
+  const { filter, now, screen, sinks, isQueue } = rendering;
   const paint = painter(screen);
   const { columns } = screen;
   const parts: string[] = [];
   const details: string[] = [];
   if (letters === 0) {
-    parts.push(paint("green", "No dead letter waits."));
+    parts.push(paint("green", isQueue ? "Nothing waits in the queue." : "No dead letter waits."));
   } else {
     const head = ["sink", "code", "fingerprint", "letters", "oldest", "newest"];
     const colAligns = ["left", "left", "left", "right", "right", "right"] as const;
@@ -117,7 +120,7 @@ function render({ causes, delays, letters, pending }: Survey, rendering: Renderi
       duration(now - newest),
     ]);
     parts.push(
-      `${paint("bold", count(letters, "dead letter"))} of ${count(causes.length, "cause")}. ` +
+      `${paint("bold", isQueue ? count(letters, "entry", "entries") : count(letters, "dead letter"))} of ${count(causes.length, "cause")}. ` +
         "Ages: since the first refusal, and since the last.",
       fittingTable({ head, colAligns: [...colAligns] }, rows, screen),
     );
@@ -131,11 +134,12 @@ function render({ causes, delays, letters, pending }: Survey, rendering: Renderi
           ...(meaning === cause.reason ? [] : [wrap(meaning, columns, "  means   ")]),
           wrap(tenantsOf(cause), columns, "  tenants "),
           paint("cyan", wrap(action, columns, "  do      ")),
-          `  show    fanout dlq show ${example}`,
+          `  show    fanout dlq show ${example}${isQueue ? " --queue …" : ""}`,
         ].join("\n"),
       );
     }
   }
+  if (isQueue) return [...parts, ...details].join("\n\n").replaceAll(".\n\n┌", ".\n┌");
   if (delays.length > 0) {
     const head = ["sink", "pending", "objects", "since", "next attempt"];
     const colAligns = ["left", "right", "right", "right", "right"] as const;

@@ -85,7 +85,11 @@ function renderResult(result: ReplayResult, { key, seconds, screen, again }: Tol
     [tally.filtered, "filtered", undefined],
     [tally.dropped, "dropped into the archive", undefined],
     [tally.refused, "refused again, with one refusal more", "red"],
-    [tally.requests, `requests, ${count(tally.retries)} of them retries`, undefined],
+    [
+      tally.requests,
+      `${tally.requests === 1 ? "request" : "requests"}, ${count(tally.retries)} of them retries`,
+      undefined,
+    ],
   ];
   for (const [number, text, style] of facts) {
     if (number > 0)
