@@ -56,10 +56,15 @@ export const defaultMaxRecordBytes = 4 * 1024 * 1024;
  * Splits windows into records, one array a window. Line feeds between records, none at all, blank lines, CRLF, a
  * byte order mark, JSON over many lines: every framing is taken, and all of them mixed.
  *
- * A record that is not JSON reaches to the next place where one can begin: a line that starts with `{`, or a `}`
- * directly before `{"`. A line ends at a line feed or a carriage return. So it costs itself alone where records stand on lines of their own, at most itself and its
- * neighbour where nothing stands between them. Anything that does not start like an object or an array reaches to
- * the end of its line, or to the next `{"`.
+ * A record that is not JSON reaches to the next place where one can begin: a line that starts with `{`, or a `{`
+ * behind a `}` and before a key's quote, whatever white space stands between them. A line ends at a line feed or a
+ * carriage return. So it costs itself alone where records stand on lines of their own, at most itself and its
+ * neighbour elsewhere. Anything that does not start like an object or an array reaches to the end of its line, or to
+ * the next `{` before a quote.
+ *
+ * A whole object inside of what is not JSON is no record where it stands like a value: behind `:`, `[` or `,`, and
+ * before `,`, `]` or `}`. It stays with the record that broke. (Unless its line starts with its brace, or it stands
+ * between two commas as a record may: there nobody can tell.)
  */
 export async function* readRecords(
   windows: AsyncIterable<Buffer | Damage>,

@@ -2,26 +2,22 @@
 import { isUtf8 } from "node:buffer";
 import type { Damage } from "./container.ts";
 import { isTooDeep, maxDepth } from "./depth.ts";
+import { Doom, type Fault } from "./doom.ts";
 import { Finder } from "./finder.ts";
 import { isBlank, JsonScanner } from "./json-scanner.ts";
 import type { InvalidCode, InvalidRecord, RawRecord } from "./records.ts";
+import { followsString, Restart } from "./restart.ts";
 import { isUtf16 } from "./utf16.ts";
 
 const LINE_FEED = 0x0a;
-const CARRIAGE_RETURN = 0x0d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const OPEN_ARRAY = 0x5b;
 const CLOSE_ARRAY = 0x5d;
 const byteOrderMark = Buffer.from("\ufeff");
 
-/**
- * Two records with nothing between them. The same bytes also end a string, `"}{"`, but in JSON only some bytes can
- * follow a string, and a key rarely begins with one. So inside a record that is JSON there is no joint.
- */
+/** Two records with nothing between them: where the first is likely to end. */
 const joint = Buffer.from('}{"');
-const followsQuote = (byte: number): boolean =>
-  byte === 0x2c || byte === 0x3a || byte === CLOSE_OBJECT || byte === CLOSE_ARRAY || isBlank(byte);
 
 /**
  * How much may wait for a line feed or `}{"` to come: about a window. What is longer is scanned as it comes, or one
@@ -50,9 +46,11 @@ export class Splitter {
   readonly #maxBytes: number;
   readonly #scanner = new JsonScanner();
   readonly #lineFeed = new Finder(LINE_FEED);
-  readonly #carriageReturn = new Finder(CARRIAGE_RETURN);
-  readonly #joint = new Finder(joint, followsQuote);
-  readonly #opening = new Finder(Buffer.from('{"'));
+  readonly #joint = new Finder(joint, followsString);
+  /** Why the last records that were scanned failed. */
+  readonly #doom = new Doom();
+  /** While resyncing or in a line. */
+  readonly #restart: Restart;
 
   /** What has arrived and is still needed. Its memory is never written to again, since records are views of it. */
   #buffer: Buffer = Buffer.alloc(0);
@@ -65,21 +63,19 @@ export class Splitter {
   #mode: Mode = "between";
   /** The start of the record under way. */
   #at = 0;
-  /** While resyncing or in a line: how far the search has come. */
-  #from = 0;
-  /** While resyncing: only white space stands between `#from` and the end of the line before it. */
-  #lineBegins = false;
   /** How many records in a row have ended at a line feed. */
   #lines = 0;
-  /** Records that begin before this are scanned: the line feed or `}{"` there has been tried and is not their end. */
+  /**
+   * Records that begin before this are scanned: the line feed or `}{"` there has been tried and is not their end. So is
+   * the record behind a broken one, because where much is broken, exceptions would cost more than scans.
+   */
   #distrusted = 0;
   /** What is wrong with the record under way: the offset in the stream of a byte, or that there are too few of them. */
-  #fault: number | "ended" | undefined;
-  /** Why the last record that was scanned failed, and which containers were open then: they fail in the same way. */
-  #doomed: Doom = { starts: [], until: 0, fault: "ended" };
+  #fault: Fault | undefined;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
+    this.#restart = new Restart(maxBytes, this.#doom);
   }
 
   push(window: Buffer): RawRecord[] {
@@ -117,7 +113,7 @@ export class Splitter {
       const record = this.#scan(ended);
       if (record !== undefined || this.#mode === "scanning") return record;
     }
-    const end = this.#mode === "line" ? this.#findLineEnd() : this.#resync();
+    const end = this.#restart.next(this.#buffer, this.#base, ended);
     if (end !== undefined) return this.#close(end, false);
     return ended ? this.#close(this.#buffer.length, true) : undefined;
   }
@@ -128,12 +124,12 @@ export class Splitter {
     if (first === undefined) return undefined;
     this.#fault = undefined;
     if (first !== OPEN_OBJECT && first !== OPEN_ARRAY) {
-      this.#mode = "line";
-      this.#from = this.#at + 1;
+      this.#search("line", this.#at + 1);
       return undefined;
     }
-    if (this.#isDoomed()) {
-      this.#fail(this.#doomed.fault);
+    const fault = this.#doom.of(this.#base + this.#at);
+    if (fault !== undefined) {
+      this.#fail(fault);
       return undefined;
     }
     if (this.#at >= this.#distrusted) {
@@ -219,85 +215,26 @@ export class Splitter {
       return record;
     }
     if (verdict === "illegal") this.#failScanned(this.#base + start + this.#scanner.length);
-    else if (buffer.length > limit) {
-      this.#mode = "resyncing";
-      this.#from = limit;
-      this.#lineBegins = false;
-    } else if (ended) this.#failScanned("ended");
+    else if (buffer.length > limit) this.#search("resyncing", limit);
+    else if (ended) this.#failScanned("ended");
     return undefined;
   }
 
-  /** @param fault the offset in the stream of a byte that must not stand there, or that there are too few. */
-  #failScanned(fault: number | "ended"): void {
-    const start = this.#base + this.#at;
-    this.#doomed = {
-      starts: this.#scanner.open.map((offset) => start + (offset < 0 ? ~offset : offset)),
-      until: start + this.#scanner.length,
-      fault,
-    };
+  #failScanned(fault: Fault): void {
+    this.#doom.add(this.#base + this.#at, this.#scanner, fault);
     this.#fail(fault);
   }
 
-  /**
-   * A container that was open where an earlier scan failed fails there as well. Without this, a thousand lines that
-   * each open one more container would be scanned a thousand times.
-   */
-  #isDoomed(): boolean {
-    const { starts, until } = this.#doomed;
-    const start = this.#base + this.#at;
-    if (start > until) return false;
-    let low = 0;
-    let high = starts.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((starts[middle] ?? 0) < start) low = middle + 1;
-      else high = middle;
-    }
-    return starts[low] === start;
-  }
-
-  #fail(fault: number | "ended"): void {
+  #fail(fault: Fault): void {
     this.#fault = fault;
-    this.#mode = this.#buffer[this.#at] === OPEN_OBJECT ? "resyncing" : "line";
-    this.#from = this.#at + 1;
-    this.#lineBegins = false;
+    this.#search(this.#buffer[this.#at] === OPEN_OBJECT ? "resyncing" : "line", this.#at + 1);
   }
 
-  /** Where the line ends or an object begins. */
-  #findLineEnd(): number | undefined {
-    const buffer = this.#buffer;
-    const end = Math.min(this.#lineEnd(this.#from), this.#opening.next(buffer, this.#from));
-    if (end !== Number.POSITIVE_INFINITY) return end;
-    this.#from = Math.max(this.#from, buffer.length - 1);
-    return undefined;
-  }
-
-  /** Where the next record begins: at a `{` that is the first of its line, or directly behind `}` and before `"`. */
-  #resync(): number | undefined {
-    const buffer = this.#buffer;
-    for (;;) {
-      if (this.#lineBegins) {
-        while (isBlank(buffer[this.#from])) this.#from++;
-        if (this.#from === buffer.length) return undefined;
-        if (buffer[this.#from] === OPEN_OBJECT) return this.#from;
-        this.#lineBegins = false;
-      }
-      const lineEnd = this.#lineEnd(this.#from);
-      const joined = this.#joint.next(buffer, this.#from);
-      if (joined < lineEnd) return joined + 1;
-      if (lineEnd === Number.POSITIVE_INFINITY) {
-        this.#from = Math.max(this.#from, buffer.length - joint.length);
-        return undefined;
-      }
-      this.#from = lineEnd + 1;
-      this.#lineBegins = true;
-    }
-  }
-
-  /** JSON takes a carriage return for white space anywhere; around broken records it is a line's end. */
-  #lineEnd(from: number): number {
-    const buffer = this.#buffer;
-    return Math.min(this.#lineFeed.next(buffer, from), this.#carriageReturn.next(buffer, from));
+  /** Searches from there on for the end of a record that only the beginning of another tells, or the end of its line. */
+  #search(mode: "resyncing" | "line", from: number): void {
+    this.#mode = mode;
+    const inLine = mode === "line";
+    this.#restart.begin(from, inLine, inLine ? undefined : this.#buffer[from - 1]);
   }
 
   /** Ends a record whose end was searched for. */
@@ -320,6 +257,7 @@ export class Splitter {
     }
     this.#mode = "between";
     this.#at = next;
+    if ("code" in record) this.#distrusted = Math.max(this.#distrusted, next + 1);
     return record;
   }
 
@@ -372,7 +310,7 @@ export class Splitter {
     const old = this.#buffer;
     const searching = this.#mode === "resyncing" || this.#mode === "line";
     // The bytes of what has grown too large will not be kept, so they can go.
-    let done = searching && this.#from - this.#at > this.#maxBytes ? this.#from : this.#at;
+    let done = searching && this.#restart.at - this.#at > this.#maxBytes ? this.#restart.at : this.#at;
     const rest = old.length - done;
     if (rest === 0) {
       this.#buffer = window;
@@ -390,10 +328,8 @@ export class Splitter {
     }
     this.#base += done;
     this.#at -= done;
-    this.#from -= done;
     this.#distrusted -= done;
-    const finders = [this.#lineFeed, this.#carriageReturn, this.#joint, this.#opening];
-    for (const finder of finders) finder.moved(done);
+    for (const search of [this.#lineFeed, this.#joint, this.#restart]) search.moved(done);
   }
 }
 
@@ -401,12 +337,4 @@ export class Splitter {
 function beginsScalar(byte: number | undefined): boolean {
   // `"`, `-`, the digits, and the first letters of `true`, `false` and `null`.
   return byte !== undefined && '"-0123456789tfn'.includes(String.fromCharCode(byte));
-}
-
-interface Doom {
-  /** Offsets in the stream, ascending. */
-  readonly starts: readonly number[];
-  /** Where the scan failed. */
-  readonly until: number;
-  readonly fault: number | "ended";
 }

@@ -80,6 +80,13 @@ export const jsonPieces: fc.Arbitrary<string> = fc
       "{}",
       "\ufeff",
       '{"a":"}{"}',
+      '{ "a": { "b": [\n  {\n"c" : 1}, {"d":2} ] } }',
+      '"a": ',
+      "} {",
+      ",\n {",
+      '{\n"a"',
+      "{ ",
+      "\t",
     ),
     { maxLength: 24 },
   )

@@ -57,22 +57,60 @@ function parse(bytes: Buffer, start: number, end: number): { value: unknown } | 
   }
 }
 
-/** A line that starts with `{`, behind a line feed or a carriage return, or `}` before `{"` where the quote begins a key. */
+/**
+ * Where a record can begin behind one that broke: at a `{` that is the first of its line, or that stands behind a `}`
+ * and before the quote of a key.
+ */
 function nextRecord(bytes: Buffer, start: number): number {
+  const text = bytes.toString("latin1");
+  let inside: number | undefined;
   for (let at = start + 1; at < bytes.length; at++) {
-    if (bytes[at] === 0x0a || bytes[at] === 0x0d) {
-      const first = skipBlanks(bytes, at, false);
-      if (bytes[first] === 0x7b) return first;
-    }
-    if (/^\}\{"[^,:}\]\s]/.test(bytes.toString("latin1", at, at + 4))) return at + 1;
+    if (text[at] !== "{") continue;
+    const [, before = "", blanks = ""] = /([^ \t\r\n])([ \t\r\n]*)$/.exec(text.slice(start, at)) ?? [];
+    const first = /[\r\n]/.test(blanks);
+    const joined = before === "}" && /^\{[ \t\r\n]*"[^,:}\] \t\r\n]/.test(text.slice(at));
+    if (!first && !joined) continue;
+    const end = /[\r\n]$/.test(blanks) ? undefined : nested(bytes, start, at, inside);
+    if (end === undefined) return at;
+    inside = end;
+    at = end - 1;
   }
   return bytes.length;
 }
 
+/** Where the line ends, or an object begins in it. */
 function nextLine(bytes: Buffer, start: number): number {
+  const text = bytes.toString("latin1");
+  let inside: number | undefined;
   for (let at = start + 1; at < bytes.length; at++) {
-    const isLineEnd = bytes[at] === 0x0a || bytes[at] === 0x0d;
-    if (isLineEnd || bytes.toString("latin1", at, at + 2) === '{"') return at;
+    if (text[at] === "\n" || text[at] === "\r") return at;
+    if (!/^\{[ \t\r\n]*"/.test(text.slice(at))) continue;
+    const end = nested(bytes, start + 1, at, inside);
+    if (end === undefined) return at;
+    inside = end;
+    at = end - 1;
   }
   return bytes.length;
+}
+
+/**
+ * The end of an object that is a value inside the record that broke: JSON, and between bytes that stand around values.
+ *
+ * @param inside the end of the last such value.
+ */
+function nested(bytes: Buffer, start: number, at: number, inside: number | undefined): number | undefined {
+  const object = shortestJson(bytes, at);
+  if (object === undefined) return undefined;
+  const text = bytes.toString("latin1");
+  const before =
+    text
+      .slice(start, at)
+      .replace(/[ \t\r\n]+$/, "")
+      .at(-1) ?? "";
+  const after = text[skipBlanks(bytes, object.end, false)] ?? "";
+  if (before === "," && after === ",") {
+    const isSibling = inside !== undefined && text.slice(inside, at).replace(/[ \t\r\n]/g, "") === ",";
+    return isSibling ? object.end : undefined;
+  }
+  return /^[:[,]$/.test(before) && /^[,}\]]$/.test(after) ? object.end : undefined;
 }
