@@ -7,7 +7,7 @@ import { contains, createIndexSet, type Ranges, union } from "../ranges.ts";
 import { type ObjectStore, readAll, StoreError } from "../store/object-store.ts";
 import { defaultLimits, type WorkerLimits } from "../worker.ts";
 import { hashOf } from "./books.ts";
-import { type BooksPeriod, readBooks } from "./query.ts";
+import { type BooksPeriod, readBooks } from "./entries.ts";
 import type { Receipt } from "./receipt.ts";
 
 export interface TenantOptions extends BooksPeriod {

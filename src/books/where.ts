@@ -6,7 +6,7 @@ import { readEvents } from "../intake/events.ts";
 import type { ObjectInfo, ObjectStore } from "../store/object-store.ts";
 import { defaultLimits, type WorkerLimits } from "../worker.ts";
 import { bookPrefix, hashOf, type ObjectVersion } from "./books.ts";
-import { type BooksPeriod, readBooks } from "./query.ts";
+import { type BooksPeriod, readBooks } from "./entries.ts";
 import { type Receipt, readReceipt } from "./receipt.ts";
 import { stateOf, whatBecame } from "./tenant.ts";
 

@@ -1,6 +1,6 @@
 // `fanout where`: what became of one event, sink by sink, and how that is known.
 import { dayOf } from "../books/books.ts";
-import type { BooksPeriod } from "../books/query.ts";
+import type { BooksPeriod } from "../books/entries.ts";
 import { type SinkWhereabouts, type Whereabouts, whereIs } from "../books/where.ts";
 import type { FanoutConfig } from "../config.ts";
 import type { Clock } from "../delivery/clock.ts";

@@ -1,6 +1,7 @@
 // What operators type: filters, paces, times, and what is said of nonsense.
 import { describe, expect, test } from "vitest";
-import { percent, periodOf } from "../../src/cli/books.ts";
+import { periodOf } from "../../src/cli/books.ts";
+import { percent } from "../../src/cli/books-print.ts";
 import { filterOf, flagsOf, quoted } from "../../src/cli/dlq-options.ts";
 import { pacingOf } from "../../src/cli/dlq-run.ts";
 import { progressText } from "../../src/cli/replay-progress.ts";
