@@ -1,8 +1,12 @@
 // The replayer: what it takes up, what it leaves, and what it measures.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { hubspotEventsSink } from "../../adapters/hubspot/index.ts";
+import { createHubspotTwin } from "../../adapters/hubspot/twin.ts";
+import { addBooks, completeness } from "../../src/books/query.ts";
 import { type Outcome, sinkUnavailable, type Worker } from "../../src/index.ts";
 import { createReplayer, type ReplayerOptions } from "../../src/lambda/replayer.ts";
 import { StoreError } from "../../src/store/object-store.ts";
+import { injectFaults, twinHttp } from "../../src/testing/index.ts";
 import { createWorld, delivered, type ScriptedSink, scriptedSink, type World } from "../support/world.ts";
 
 const minute = 60_000;
@@ -342,4 +346,55 @@ describe("the gauges", () => {
     expect(world.deadLetters.reads).toBe(reads);
     expect(gauges()["ill"]).toMatchObject({ WaitingDeadLetters: 10 });
   });
+});
+
+test("HubSpot was down for 5,000 events; when it is back the replayer drains them, and the books say 100 %", async () => {
+  const world = createWorld();
+  const { clock } = world;
+  for (let object = 0; object < 5; object++) {
+    world.putEvents(`k${object}`, 1_000, (index) => ({
+      metadata: { tenant_id: "acme.com", event_id: `${object}-${index}` },
+    }));
+  }
+  const twin = createHubspotTwin({ clock });
+  let isDown = true;
+  const handle = injectFaults(
+    twin.handle,
+    () => (isDown ? { kind: "status", status: 503 } : undefined),
+    clock,
+  );
+  const sink = hubspotEventsSink({ accessToken: "token" });
+  const options = { http: twinHttp(handle, clock) };
+  const worker = world.worker([sink], options);
+  for (let object = 0; object < 5; object++) {
+    await clock.run(worker.process({ bucket: "source", key: `k${object}` }));
+  }
+  const books = async () => {
+    const { receipts, deadLetters } = world;
+    const all = await addBooks({ receipts, deadLetters, sinks: [sink.name], owner: { id: "reader" } });
+    const [own] = all.sinks;
+    if (own === undefined) throw new Error("there are no books of the sink");
+    return { ...own, completeness: completeness(own), problems: all.problems };
+  };
+  expect(await books()).toMatchObject({
+    valid: 5_000,
+    delivered: 0,
+    pending: 5_000,
+    completeness: 0,
+    problems: [],
+  });
+
+  isDown = false;
+  const replay = await createReplayer({
+    sinks: [sink.name],
+    receipts: world.receipts,
+    deadLetters: world.deadLetters,
+    clock,
+    createWorker: (log) => world.worker([sink], { ...options, log }),
+  });
+  await clock.advance(hour);
+  expect(await clock.run(replay({}, context()))).toMatchObject({ waiting: 5, settled: 5, delivered: 5_000 });
+  expect(await books()).toMatchObject({ delivered: 5_000, pending: 0, completeness: 1, problems: [] });
+  expect(twin.stored.size).toBe(5_000);
+  expect([...twin.stored.values()].every((times) => times === 1)).toBe(true);
 });
