@@ -35,6 +35,13 @@ export const sinkSchema = z.looseObject({
       concurrency: whole,
       requestsPerSecond: rate.optional(),
       timeoutMs: someMilliseconds.optional(),
+      backoff: z
+        .looseObject({ leastMs: someMilliseconds, mostMs: someMilliseconds })
+        .refine(({ leastMs, mostMs }) => mostMs >= 2 * leastMs, {
+          path: ["mostMs"],
+          error: "must be at least twice leastMs, or there is nothing to draw from",
+        })
+        .optional(),
     })
     .refine(({ envelopeBytes = 0, bytesPerRequest }) => envelopeBytes < bytesPerRequest, {
       path: ["envelopeBytes"],

@@ -119,7 +119,7 @@ export function createWorker(options: WorkerOptions): Worker {
   checkNames(options.sinks.map(({ name }) => name));
   // Claims are taken in the order of the names: two workers meet at the first one, and one of them holds nothing.
   const sinks = options.sinks
-    .map((sink) => createSinkState(sink, clock, breaker))
+    .map((sink) => createSinkState(sink, clock, random, breaker))
     .sort((a, b) => (a.sink.name < b.sink.name ? -1 : 1));
   const core = {
     sinks,

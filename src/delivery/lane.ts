@@ -15,7 +15,7 @@ import { type Clock, orAborted, type Random } from "./clock.ts";
 import { prepare } from "./encode.ts";
 import type { HttpClient } from "./http.ts";
 import { createLimiter, type Limiter } from "./limiter.ts";
-import { type Again, type RetryPolicy, withRetries } from "./retry.ts";
+import { type Again, type RetryPolicy, waitsOf, withRetries } from "./retry.ts";
 import { isSinkUnavailable, type Outcome, type Sink, type Transient, type Verdict } from "./sink.ts";
 
 /** A sink with what it keeps from object to object: its rate, its pauses, its breaker. */
@@ -25,8 +25,13 @@ export interface SinkState {
   readonly breaker: Breaker;
 }
 
-export function createSinkState(sink: Sink<unknown>, clock: Clock, breaker: BreakerPolicy): SinkState {
-  return { sink, limiter: createLimiter(sink.limits, clock), breaker: createBreaker(breaker, clock) };
+export function createSinkState(
+  sink: Sink<unknown>,
+  clock: Clock,
+  random: Random,
+  breaker: BreakerPolicy,
+): SinkState {
+  return { sink, limiter: createLimiter(sink.limits, clock, random), breaker: createBreaker(breaker, clock) };
 }
 
 /** A record on its way to a sink. */
@@ -124,6 +129,7 @@ export function createLane(options: LaneOptions): Lane {
   const { state, policy, clock, letters, signal } = options;
   const { sink, limiter, breaker } = state;
   const { limits } = sink;
+  const retry = { ...policy.retry, ...(limits.backoff && waitsOf(limits.backoff)) };
   const batcher = createBatcher<Entry>(limits);
   const ready: ReadyBatch<Entry>[] = [];
   const pendingIndexes = createIndexSet();
@@ -386,7 +392,7 @@ export function createLane(options: LaneOptions): Lane {
         open = open.filter((entry) => !entry.settled);
         return open.length === 0 || down !== undefined ? "done" : again;
       },
-      { policy: policy.retry, clock, random: options.random, signal: halted, deadline: options.deadline },
+      { policy: retry, clock, random: options.random, signal: halted, deadline: options.deadline },
     );
     for (const entry of open) postpone(entry, reason);
     // An array that has grown old holds on to its items, however young, until the next full collection.

@@ -1,6 +1,8 @@
 // When a request may start: a concurrency and a rate, both less while a vendor throttles, and the pauses that it asks for.
-import type { Clock } from "./clock.ts";
+import type { Clock, Random } from "./clock.ts";
 import { createPace } from "./pace.ts";
+import { waitsOf } from "./retry.ts";
+import type { Limits } from "./sink.ts";
 
 export interface Limiter {
   /**
@@ -22,12 +24,13 @@ export interface Limiter {
 const timerGrainMs = 1;
 
 export function createLimiter(
-  limits: { readonly concurrency: number; readonly requestsPerSecond?: number },
+  limits: Pick<Limits, "concurrency" | "requestsPerSecond" | "backoff">,
   clock: Clock,
+  random: Random,
 ): Limiter {
   const spacing = limits.requestsPerSecond === undefined ? 0 : 1000 / limits.requestsPerSecond;
   const waiting: (() => void)[] = [];
-  const pace = createPace(clock);
+  const pace = createPace(clock, random, limits.backoff && waitsOf(limits.backoff));
   let underWay = 0;
   let nextStart = Number.NEGATIVE_INFINITY;
   let pausedUntil = Number.NEGATIVE_INFINITY;

@@ -1,13 +1,14 @@
 // Retrying: one wait between two attempts, the vendor's wish or a jittered backoff, whichever is longer.
 import pRetry from "p-retry";
 import type { Clock, Random } from "./clock.ts";
+import type { Backoff } from "./sink.ts";
 
 export interface RetryPolicy {
   /** Attempts in all, the first included; those that were only throttled do not count. Default 6. */
   readonly attempts: number;
-  /** The first wait's upper bound; it doubles with each attempt. Default 500 ms. */
+  /** The first wait's upper bound; it doubles with each attempt. Default 500 ms, or what the sink's limits say. */
   readonly firstMs: number;
-  /** No backoff is longer. Default 30 s. */
+  /** No backoff is longer. Default 30 s, or what the sink's limits say. */
   readonly maxMs: number;
   /** A vendor's `Retry-After` beyond this is not waited for in process: the records become pending. Default 60 s. */
   readonly longestWaitMs: number;
@@ -20,9 +21,17 @@ export const defaultRetryPolicy: RetryPolicy = {
   longestWaitMs: 60_000,
 };
 
+/** The bounds that waits are drawn from. */
+export type Waits = Pick<RetryPolicy, "firstMs" | "maxMs">;
+
+/** What a vendor says of waits as bounds to draw from: half of the first one is the least that it asks for. */
+export function waitsOf({ leastMs, mostMs }: Backoff): Waits {
+  return { firstMs: 2 * leastMs, maxMs: mostMs };
+}
+
 /** Half of the exponential bound is fixed and half is drawn: attempts spread out, and none comes at once. */
-export function backoffMs(attempt: number, policy: RetryPolicy, random: Random): number {
-  const bound = Math.min(policy.maxMs, policy.firstMs * 2 ** (attempt - 1));
+export function backoffMs(attempt: number, { firstMs, maxMs }: Waits, random: Random): number {
+  const bound = Math.min(maxMs, firstMs * 2 ** (attempt - 1));
   return Math.ceil(bound / 2 + (random() * bound) / 2);
 }
 

@@ -92,6 +92,19 @@ export interface Limits {
   readonly requestsPerSecond?: number;
   /** How long one `send` may take. Default 30 s. */
   readonly timeoutMs?: number;
+  /** The waits that the vendor's pages ask for where its reply names none. Default: the core's own. */
+  readonly backoff?: Backoff;
+}
+
+/**
+ * Waits after throttles and other transient faults: they double with each one in a row, and a part of each is drawn,
+ * so that workers do not come back together.
+ */
+export interface Backoff {
+  /** The first one lasts at least so long, and at most twice so long. */
+  readonly leastMs: number;
+  /** None is longer. At least twice `leastMs`. */
+  readonly mostMs: number;
 }
 
 export type Encoded<P> =

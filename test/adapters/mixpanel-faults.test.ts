@@ -58,16 +58,39 @@ describe("Retry-After", () => {
     ["garbage", { "retry-after": "soon" }],
     ["a date that has passed", { "retry-after": "Wed, 31 Dec 2025 00:00:00 GMT" }],
     ["nothing", {}],
-  ])("as %s leaves the wait to the core's own backoff", async (_, headers) => {
-    for (const code of [429, 502, 503]) {
-      const run = setup();
-      run.next = first(status(code, headers));
-      expect((await run.process()).sinks).toMatchObject({ mixpanel: { delivered: 10 } });
-      expect(run.requests).toHaveLength(2);
-      expect(run.requests[1]?.at).toBeGreaterThan(0);
-      expect(run.requests[1]?.at).toBeLessThanOrEqual(second);
-    }
-  });
+  ])(
+    "as %s leaves the wait to Mixpanel's pages: two seconds at least, and a part of it drawn",
+    async (_, headers) => {
+      for (const code of [429, 502, 503]) {
+        const run = setup();
+        run.next = first(status(code, headers));
+        expect((await run.process()).sinks).toMatchObject({ mixpanel: { delivered: 10 } });
+        expect(run.requests).toHaveLength(2);
+        expect(run.requests[1]?.at).toBeGreaterThanOrEqual(2 * second);
+        expect(run.requests[1]?.at).toBeLessThanOrEqual(5 * second);
+      }
+    },
+  );
+
+  test.each([429, 502, 503])(
+    "none, and a %i for a minute: ever longer waits, up to one of a minute, none like the other",
+    async (code) => {
+      const run = setup({ count: 4 });
+      run.next = always(status(code));
+      const { delivered, deadLettered, pending } = (await run.process()).sinks["mixpanel"] ?? {};
+      expect({ delivered, deadLettered, pending }).toEqual({ delivered: 0, deadLettered: 0, pending: 4 });
+      const times = run.requests.map(({ at }) => at);
+      const waits = times.slice(1).map((at, n) => at - (times[n] ?? 0));
+      // Two to four seconds, four to eight, and so on.
+      for (const [n, wait] of waits.entries()) {
+        expect(wait).toBeGreaterThanOrEqual(Math.min(30, 2 ** (n + 1)) * second);
+        expect(wait).toBeLessThanOrEqual(Math.min(60, 2 ** (n + 2)) * second + 10);
+      }
+      expect(times.filter((at) => at < 60 * second).length).toBeLessThanOrEqual(6);
+      expect(waits.length).toBeGreaterThanOrEqual(4);
+      expect(waits.filter((wait) => wait % second === 0)).toEqual([]);
+    },
+  );
 
   test("of an hour is not waited for in process: the records are pending, and delivered when it is over", async () => {
     const run = setup();

@@ -136,12 +136,20 @@ describe("a configuration file's shape", () => {
     }
   });
 
+  test("a sink's backoff that leaves nothing to draw from is refused", async () => {
+    const limits = { ...a.limits, backoff: { leastMs: 2_000, mostMs: 3_999 } };
+    expect(await problemsOf({ ...good, sinks: [b, { ...a, limits }] })).toEqual([
+      "sinks.1.limits.backoff.mostMs: must be at least twice leastMs, or there is nothing to draw from",
+    ]);
+  });
+
   test("the least that makes sense is taken", async () => {
     const limits = {
       ...a.limits,
       envelopeBytes: 0,
       requestsPerSecond: 0.1,
       timeoutMs: 1,
+      backoff: { leastMs: 1, mostMs: 2 },
       itemsPerRequest: 1,
     };
     const config = {

@@ -32,7 +32,7 @@ test("whatever comes: no request over the concurrency or the rate or inside a pa
     fc.asyncProperty(traffic, async ({ concurrency, requestsPerSecond, requests, pauses }) => {
       const clock = virtualClock({ start: 0 });
       const rate = requestsPerSecond === undefined ? {} : { requestsPerSecond };
-      const limiter = createLimiter({ concurrency, ...rate }, clock);
+      const limiter = createLimiter({ concurrency, ...rate }, clock, Math.random);
       const starts: number[] = [];
       let underWay = 0;
       let most = 0;
@@ -73,7 +73,7 @@ test("whatever comes: no request over the concurrency or the rate or inside a pa
 describe("the concurrency", () => {
   test("places are given in the order in which they were asked for, one for each that is released", async () => {
     const clock = virtualClock();
-    const limiter = createLimiter({ concurrency: 2 }, clock);
+    const limiter = createLimiter({ concurrency: 2 }, clock, Math.random);
     const order: number[] = [];
     for (const n of [0, 1, 2, 3, 4]) limiter.acquire(never, forever).then(() => order.push(n));
     await clock.advance(0);
@@ -89,7 +89,7 @@ describe("the concurrency", () => {
 
   test("whoever is aborted while it waits leaves the queue, and costs the others nothing", async () => {
     const clock = virtualClock();
-    const limiter = createLimiter({ concurrency: 1 }, clock);
+    const limiter = createLimiter({ concurrency: 1 }, clock, Math.random);
     await limiter.acquire(never, forever);
     const gone = new AbortController();
     const aborted = limiter.acquire(gone.signal, forever);
@@ -108,7 +108,7 @@ describe("the concurrency", () => {
 
   test("an abort after the place was given takes nothing from those who still wait", async () => {
     const clock = virtualClock();
-    const limiter = createLimiter({ concurrency: 1 }, clock);
+    const limiter = createLimiter({ concurrency: 1 }, clock, Math.random);
     const done = new AbortController();
     await limiter.acquire(never, forever);
     const second = limiter.acquire(done.signal, forever);
@@ -122,7 +122,7 @@ describe("the concurrency", () => {
 
   test("a signal that was aborted before takes no place, and waits for none", async () => {
     const clock = virtualClock();
-    const limiter = createLimiter({ concurrency: 1 }, clock);
+    const limiter = createLimiter({ concurrency: 1 }, clock, Math.random);
     expect(await limiter.acquire(AbortSignal.abort(), forever)).toBe(false);
     expect(await byNow(clock, limiter.acquire(never, forever))).toBe(true);
     expect(await byNow(clock, limiter.acquire(AbortSignal.abort(), forever))).toBe(false);
@@ -132,7 +132,7 @@ describe("the concurrency", () => {
 describe("the rate", () => {
   test("spaces a backlog evenly, and lets it start as soon as the rate allows", async () => {
     const clock = virtualClock({ start: 0 });
-    const limiter = createLimiter({ concurrency: 3, requestsPerSecond: 4 }, clock);
+    const limiter = createLimiter({ concurrency: 3, requestsPerSecond: 4 }, clock, Math.random);
     const starts: number[] = [];
     const request = async () => {
       await limiter.acquire(never, forever);
@@ -145,7 +145,7 @@ describe("the rate", () => {
 
   test("saves nothing up: after a quiet time there is no burst", async () => {
     const clock = virtualClock({ start: 0 });
-    const limiter = createLimiter({ concurrency: 3, requestsPerSecond: 1 }, clock);
+    const limiter = createLimiter({ concurrency: 3, requestsPerSecond: 1 }, clock, Math.random);
     await limiter.acquire(never, forever);
     await clock.advance(10_000);
     await limiter.acquire(never, forever);
@@ -160,7 +160,7 @@ describe("the rate", () => {
 describe("a pause", () => {
   test("ends when it ends, and a shorter one does not shorten it", async () => {
     const clock = virtualClock({ start: 0 });
-    const limiter = createLimiter({ concurrency: 1 }, clock);
+    const limiter = createLimiter({ concurrency: 1 }, clock, Math.random);
     limiter.pause(1000);
     limiter.pause(10);
     const acquired = limiter.acquire(never, forever);
@@ -172,7 +172,7 @@ describe("a pause", () => {
 
   test("that grows while somebody waits for it is waited for to its new end", async () => {
     const clock = virtualClock({ start: 0 });
-    const limiter = createLimiter({ concurrency: 1 }, clock);
+    const limiter = createLimiter({ concurrency: 1 }, clock, Math.random);
     limiter.pause(1000);
     const acquired = limiter.acquire(never, forever);
     await clock.advance(600);
@@ -185,7 +185,7 @@ describe("a pause", () => {
 
   test("beyond the caller's time is not waited for: the answer comes at once, and the place is free", async () => {
     const clock = virtualClock({ start: 0 });
-    const limiter = createLimiter({ concurrency: 1 }, clock);
+    const limiter = createLimiter({ concurrency: 1 }, clock, Math.random);
     limiter.pause(1000);
     expect(await byNow(clock, limiter.acquire(never, 999))).toBe(false);
     const inTime = limiter.acquire(never, 1000);
@@ -195,7 +195,7 @@ describe("a pause", () => {
 
   test("that grows beyond the caller's time ends its waiting", async () => {
     const clock = virtualClock({ start: 0 });
-    const limiter = createLimiter({ concurrency: 1 }, clock);
+    const limiter = createLimiter({ concurrency: 1 }, clock, Math.random);
     limiter.pause(100);
     const acquired = limiter.acquire(never, 500);
     limiter.pause(1000);
@@ -205,7 +205,7 @@ describe("a pause", () => {
 
   test("is left at once by whoever is aborted, and the place with it", async () => {
     const clock = virtualClock({ start: 0 });
-    const limiter = createLimiter({ concurrency: 1 }, clock);
+    const limiter = createLimiter({ concurrency: 1 }, clock, Math.random);
     limiter.pause(1000);
     const gone = new AbortController();
     const aborted = limiter.acquire(gone.signal, forever);

@@ -1,10 +1,25 @@
 import { describe, expect, test } from "vitest";
 import { createPace } from "../../src/delivery/pace.ts";
+import { type Waits, waitsOf } from "../../src/delivery/retry.ts";
 import { virtualClock } from "../../src/testing/index.ts";
 
-function create() {
+/** Draws `drawn` every time: by default the longest pause that could be drawn, nearly. */
+function create({ drawn = 1 - 2 ** -40, stated }: { readonly drawn?: number; readonly stated?: Waits } = {}) {
   const clock = virtualClock({ start: 0 });
-  return { clock, pace: createPace(clock) };
+  return { clock, pace: createPace(clock, () => drawn, stated) };
+}
+
+/** The pauses of a vendor that refuses whatever comes: each request starts when the last pause is over, and takes 20 ms. */
+async function pausesOf({ clock, pace }: ReturnType<typeof create>, count: number): Promise<number[]> {
+  const pauses: number[] = [];
+  for (let n = 0; n < count; n++) {
+    const startedAt = clock.now();
+    await clock.advance(20);
+    const pause = pace.throttled(startedAt);
+    pauses.push(pause);
+    await clock.advance(pause);
+  }
+  return pauses;
 }
 
 test("all of it may be used until the vendor throttles", () => {
@@ -16,7 +31,7 @@ test("all of it may be used until the vendor throttles", () => {
 describe("a throttle", () => {
   test("halves the share, and nothing starts for a moment", () => {
     const { pace } = create();
-    expect(pace.throttled(0)).toBe(100);
+    expect(pace.throttled(0)).toBe(200);
     expect(pace.share()).toBe(0.5);
   });
 
@@ -29,14 +44,46 @@ describe("a throttle", () => {
   });
 
   test("after throttle without a success between does not halve again, but waits ever longer", async () => {
-    const { clock, pace } = create();
-    const pauses = [pace.throttled(0)];
-    for (let again = 0; again < 6; again++) {
-      await clock.advance(1_000);
-      pauses.push(pace.throttled(clock.now()));
+    const run = create();
+    const pauses = await pausesOf(run, 40);
+    expect(pauses.slice(0, 5)).toEqual([200, 400, 800, 1_300, 1_300]);
+    for (const [n, pause] of pauses.entries()) expect(pause).toBeGreaterThanOrEqual(pauses[n - 1] ?? 0);
+    expect(pauses.at(-1)).toBe(30_000);
+    expect(run.pace.share()).toBe(0.5);
+  });
+
+  test("of a minute comes to some thirty requests, and what of the quota is missed then is a sixth at most", async () => {
+    const run = create({ drawn: 0.5 });
+    const pauses = await pausesOf(run, 60);
+    let throttled = 0;
+    let inAMinute = 0;
+    for (const pause of pauses) {
+      expect(pause).toBeLessThanOrEqual(Math.max(1_300, throttled / 6));
+      throttled += pause + 20;
+      if (throttled < 60_000) inAMinute++;
     }
-    expect(pauses).toEqual([100, 200, 400, 800, 1_000, 1_000, 1_000]);
-    expect(pace.share()).toBe(0.5);
+    expect(inAMinute).toBeLessThan(32);
+  });
+
+  test("has a pause of which half is drawn, so that two workers do not come back together", async () => {
+    const shortest = await pausesOf(create({ drawn: 0 }), 4);
+    expect(shortest).toEqual([100, 200, 400, 650]);
+    const between = await pausesOf(create({ drawn: 0.5 }), 4);
+    expect(between).toEqual([150, 300, 600, 975]);
+  });
+
+  test("of a vendor that says how it wants to be waited for is waited for so: doubling, to the ceiling, drawn", async () => {
+    const stated = waitsOf({ leastMs: 2_000, mostMs: 60_000 });
+    const least = await pausesOf(create({ drawn: 0, stated }), 7);
+    expect(least).toEqual([2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
+    const most = await pausesOf(create({ stated }), 7);
+    expect(most).toEqual([4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+  });
+
+  test("in the same millisecond in which a request began is none that it was told of", async () => {
+    const { pace } = create();
+    expect(pace.throttled(-1)).toBe(200);
+    expect(pace.throttled(0)).toBe(0);
   });
 
   test("after a success halves what had been reached", async () => {
@@ -46,7 +93,7 @@ describe("a throttle", () => {
     await clock.advance(200);
     const reached = pace.share();
     expect(reached).toBeCloseTo(0.7);
-    expect(pace.throttled(clock.now())).toBe(100);
+    expect(pace.throttled(clock.now())).toBe(200);
     expect(pace.share()).toBeCloseTo(reached / 2);
   });
 });

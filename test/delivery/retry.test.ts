@@ -5,6 +5,7 @@ import {
   backoffMs,
   defaultRetryPolicy,
   type RetryPolicy,
+  waitsOf,
   withRetries,
 } from "../../src/delivery/retry.ts";
 import { virtualClock } from "../../src/testing/index.ts";
@@ -71,6 +72,16 @@ describe("the backoff", () => {
     ]);
     expect(backoffMs(1, policy, () => 0.5)).toBe(750);
     expect(backoffMs(3, policy, () => 0.999)).toBe(3_998);
+  });
+
+  test("of a sink that states one is never shorter than it says, nor longer", () => {
+    const waits = waitsOf({ leastMs: 2_000, mostMs: 60_000 });
+    const numbers = [1, 2, 3, 4, 5, 6];
+    const shortest = numbers.map((attempt) => backoffMs(attempt, waits, () => 0));
+    expect(shortest).toEqual([2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+    expect(Math.max(...numbers.map((attempt) => backoffMs(attempt, waits, () => 0.999)))).toBeLessThanOrEqual(
+      60_000,
+    );
   });
 });
 

@@ -16,8 +16,13 @@ export const mappingCases: readonly ConformanceCase[] = [
     run: async (subject) => {
       const { sink } = openWorld(subject);
       assert.match(sink.name, /^[a-z0-9][a-z0-9-]*$/);
-      for (const [name, limit] of Object.entries(sink.limits)) {
+      const { backoff, ...limits } = sink.limits;
+      for (const [name, limit] of Object.entries(limits)) {
         assert.ok(limit > 0 || name === "envelopeBytes", `limits.${name} must be over 0`);
+      }
+      if (backoff !== undefined) {
+        const { leastMs, mostMs } = backoff;
+        assert.ok(leastMs > 0 && mostMs >= 2 * leastMs, "limits.backoff must be over 0, mostMs twice leastMs");
       }
       assert.ok(sink.limits.bytesPerItem + (sink.limits.envelopeBytes ?? 0) <= sink.limits.bytesPerRequest);
       for (const [code, { meaning, action }] of Object.entries(sink.refusals ?? {})) {
