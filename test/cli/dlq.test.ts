@@ -234,7 +234,7 @@ describe("a replay that ends early", () => {
       let kills = 0;
       while (kills < 10) {
         const begunBefore = (await audits("begun")).length;
-        const args = ["dlq", "replay", "--plan", "plan.json", "--rate", "300/s", "--json"];
+        const args = ["dlq", "replay", "--plan", "plan.json", "--rate", "150/s", "--json"];
         const running = startFanout(args, env, cwd);
         const begun = async () => (await audits("begun")).length > begunBefore;
         await expect.poll(begun, { interval: 5, timeout: 20_000 }).toBe(true);
