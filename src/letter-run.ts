@@ -23,10 +23,26 @@ export interface LetterOrder {
   readonly select: (letter: DeadLetter) => boolean;
   /** Give the letters up instead of trying again: why, and who says so. */
   readonly drop?: { readonly reason: string; readonly by: string };
+  /** Of invalid records: sinks that have delivered the object before, and that these shall not reach any more. */
+  readonly without?: readonly string[];
   /** Awaited before every record that is tried again. */
   readonly pace?: () => Promise<void>;
   /** Told of every record that is refused again, as soon as it is: whoever counts them may end the run by its signal. */
   readonly onRefused?: (fingerprint: string) => void;
+}
+
+/**
+ * Records that are no events yet would leave the dead letters without reaching these sinks, which have read the object
+ * and will not read it again.
+ */
+export class MissingSinks extends Error {
+  readonly code = "SINKS_MISSING";
+  constructor(object: ObjectVersion, sinks: readonly string[]) {
+    super(
+      `${object.bucket}/${object.key}: its invalid records are for ${sinks.join(", ")} too, so configure every sink that ` +
+        "has delivered the object, or say that these are to go without",
+    );
+  }
 }
 
 /** `selected = delivered + filtered + refused + kept + dropped`. */

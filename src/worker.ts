@@ -14,7 +14,7 @@ import type { TimePolicy } from "./event.ts";
 import { type GivenUp, type GiveUpOrder, giveUpPending } from "./give-up.ts";
 import { defaultInflationLimits, type InflationLimits } from "./intake/decompress.ts";
 import type { ObjectRef } from "./intake/notification.ts";
-import { type LetterOrder, type LetterReport, runLetters } from "./letter-run.ts";
+import { type LetterOrder, type LetterReport, MissingSinks, runLetters } from "./letter-run.ts";
 import { type Logger, silent } from "./log.ts";
 import { type HeldLane, runObject } from "./object-run.ts";
 import { optionProblems } from "./option-check.ts";
@@ -85,6 +85,7 @@ export interface Worker {
    * Undefined: the file is no dead-letter file of that lane any more, so somebody else has seen to it.
    *
    * @throws {ObjectBusy} when another worker has the object's lane.
+   * @throws {MissingSinks} when invalid records would pass by a sink that this worker does not have.
    * @throws {StoreError} when the letters or the books cannot be read or written. Nothing is lost.
    */
   replay(file: LetterFile, order: LetterOrder, options?: ProcessOptions): Promise<LetterReport | undefined>;
@@ -204,9 +205,17 @@ export function createWorker(options: WorkerOptions): Worker {
       const books = openBooks(options.receipts, object, owner, clock, log);
       const known = await books.read();
       if (known.get(lane)?.receipt?.letters.includes(file) !== true) return undefined;
+      const lanes = order.drop === undefined ? lanesOf(lane) : [lane];
+      if (lane === intakeLane && order.drop === undefined) {
+        const without = [...lanes, ...(order.without ?? [])];
+        const absent = [...known].filter(
+          ([name, { receipt }]) => receipt !== undefined && !without.includes(name),
+        );
+        if (absent.length > 0) throw new MissingSinks(object, absent.map(([name]) => name).sort());
+      }
       const held = new Map<string, HeldLane>();
       try {
-        for (const name of order.drop === undefined ? lanesOf(lane) : [lane]) {
+        for (const name of lanes) {
           // A sink that has not begun the object will read the record itself, and find it valid.
           if (known.get(name)?.receipt !== undefined) {
             held.set(name, await books.claim(name, known.get(name), deadline));

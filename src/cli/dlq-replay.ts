@@ -28,6 +28,7 @@ import { screenOf } from "./words.ts";
 export interface ReplayFlags extends PacingFlags {
   readonly plan?: string;
   readonly dryRun?: boolean;
+  readonly without?: readonly string[];
 }
 
 /**
@@ -86,6 +87,7 @@ export async function dlqReplay(command: DlqCommand, flags: ReplayFlags): Promis
           sinks: sinks.map(({ name }) => name),
           canary: pacing.canary,
           maxFailures: pacing.maxFailures,
+          ...(flags.without === undefined ? {} : { without: flags.without }),
           wouldFail: createForesight(sinks, config.routes, { ...defaultLimits, ...config.limits }),
           ...(rate === undefined ? {} : { fileMs: (letters) => 600_000 + (letters / rate) * 1500 }),
         }),

@@ -91,6 +91,11 @@ export function addDlq(program: Command, surroundings: Surroundings): void {
     )
     .option("--max-failures <n>", "halt when so many were refused again (default: no limit)")
     .option("--dry-run", "say what would happen, and send nothing")
+    .option(
+      "--without <sinks>",
+      "sinks that are configured no more: records that were no events go to the others",
+      (text) => text.split(","),
+    )
     .addHelpText(
       "after",
       `

@@ -2,7 +2,7 @@
 import { ObjectBusy } from "../books/claim.ts";
 import { drainDeferrals } from "../books/deferrals.ts";
 import { type Clock, systemClock } from "../delivery/clock.ts";
-import type { LetterOrder, LetterReport } from "../letter-run.ts";
+import { type LetterOrder, type LetterReport, MissingSinks } from "../letter-run.ts";
 import type { Logger } from "../log.ts";
 import { StoreError } from "../store/object-store.ts";
 import type { LetterFile, Worker } from "../worker.ts";
@@ -24,6 +24,8 @@ export interface ReplayOptions {
   readonly id: string;
   /** Give the letters up instead. Without a canary; what is pending is not touched. */
   readonly drop?: NonNullable<LetterOrder["drop"]>;
+  /** Sinks that have delivered the objects before, and that records which were no events shall not reach any more. */
+  readonly without?: readonly string[];
   /** The share of every cause's letters that is tried first, at least one; 0 for none. */
   readonly canary: number;
   /** The replay halts when so many have been refused again. */
@@ -178,6 +180,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayResult> {
         verdict(file.objectHash, letter) === "meant" &&
         select(letter),
       ...(drop === undefined ? {} : { drop }),
+      ...(options.without === undefined ? {} : { without: options.without }),
       pace: async () => {
         tally.tried++;
         onProgress?.(tally);
@@ -204,7 +207,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayResult> {
         busy++;
         log.info("another worker has the object", { reason: error.message });
         return { gone: letters };
-      } else if (error instanceof StoreError || isBooksError(error)) {
+      } else if (error instanceof StoreError || error instanceof MissingSinks || isBooksError(error)) {
         failures.add(error.message);
       } else {
         throw error;

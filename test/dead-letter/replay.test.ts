@@ -84,7 +84,7 @@ describe("a replay", () => {
   test("does not try the letters of a sink that is not configured", async () => {
     const waiting = await somethingWaits();
     const { world, b } = waiting;
-    const result = await run(waiting, {}, { worker: world.worker([b]), sinks: ["b"] });
+    const result = await run(waiting, {}, { without: ["a"], worker: world.worker([b]), sinks: ["b"] });
     expect(result.selected).toMatchObject({ stays: 12 });
     expect(result.failures).toEqual([]);
     expect(await lettersOf(waiting)).toHaveLength(15);

@@ -356,7 +356,7 @@ test("HubSpot was down for 5,000 events; when it is back the replayer drains the
       metadata: { tenant_id: "acme.com", event_id: `${object}-${index}` },
     }));
   }
-  const twin = createHubspotTwin({ clock });
+  const twin = createHubspotTwin();
   let isDown = true;
   const handle = injectFaults(
     twin.handle,

@@ -301,6 +301,20 @@ describe("the intake's letters", () => {
     expect(down.stored.get("e3")).toBe(1);
   });
 
+  test("do not pass by a sink that has read the object and that this worker does not have", async () => {
+    const [first, second] = [scriptedSink("a"), scriptedSink("b")];
+    const { world, letterFile } = await twoInvalid([first, second]);
+    const worker = world.worker([first]);
+    const order = { id: "r", select: all };
+    await expect(world.clock.run(worker.replay(letterFile, order))).rejects.toThrow(
+      /invalid records are for b too/,
+    );
+    expect(first.requests).toEqual([]);
+    const report = await world.clock.run(worker.replay(letterFile, { ...order, without: ["b"] }));
+    expect(report).toMatchObject({ delivered: 2 });
+    expect(first.requests).toEqual([["e3", "e7"]]);
+  });
+
   test("a crash between the sinks' receipts and the intake's sends nothing twice", async () => {
     const sinks = [scriptedSink("a"), scriptedSink("b")];
     const { world, letterFile } = await twoInvalid(sinks);
