@@ -13,8 +13,7 @@ const root = path.join(import.meta.dirname, "..", "..");
 const otherWords = new Map([
   ["SINK_UNAVAILABLE", "the brand of an error that leaves records pending"],
   ["Z_BUF_ERROR", "zlib's name for data that end too early"],
-  ["HTTP_PROXY", "a variable of the environment"],
-  ["HTTPS_PROXY", "a variable of the environment"],
+  ["SINKS_MISSING", "the code of an error that ends a replay, whose sentence says what to do"],
   ["RATE_LIMITS", "HubSpot's word, which leaves records pending"],
   ["INTERNAL_ERROR", "HubSpot's word, which leaves records pending"],
   ["SERVICE_UNAVAILABLE", "HubSpot's word, which leaves records pending"],
@@ -26,6 +25,8 @@ const otherFiles = new Map([
     "src/lambda/transform.ts",
     "refuses before S3: Firehose keeps the record, and the transform's log has the code",
   ],
+  ["src/books/problems.ts", "what fanout books finds: each has its sentence beside its code"],
+  ["src/books/query.ts", "the same"],
   ["src/queues", "entries of queues that are not ours: each has its action beside its code"],
   ["src/routing/record-check.ts", "judges for the transform"],
   ["src/tenants/directory.ts", "answers the transform"],
