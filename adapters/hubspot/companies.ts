@@ -77,6 +77,11 @@ const superseded: Outcome = {
   status: "filtered",
   reason: "superseded: the company shows a newer event of this metric",
 };
+/** What is not known to be missing may be there, with a newer event's time. */
+const unanswered: Outcome = {
+  status: "transient",
+  reason: "HubSpot's reply does not say whether it has the company",
+};
 const unaccounted: Outcome = { status: "transient", reason: "HubSpot's reply does not mention the input" };
 
 /** Companies through `POST /crm/v3/objects/companies/batch/upsert`. @throws when an option can never work. */
@@ -138,8 +143,9 @@ export function hubspotCompaniesSink(options: HubspotCompaniesOptions): Sink<Hub
       const settled = items.map(({ event, payload }): Outcome | undefined => {
         if (look.archived.has(payload.id)) return archivedCompany;
         const newest = look.newest.get(payload.id);
-        if (newest === undefined) return look.doubt ?? (createUnknown ? undefined : unknownCompany);
-        return newest > event.time ? superseded : undefined;
+        if (newest !== undefined) return newest > event.time ? superseded : undefined;
+        if (!look.absent.has(payload.id)) return unanswered;
+        return createUnknown ? undefined : unknownCompany;
       });
 
       const inputs = items.flatMap(({ payload }, index) => (settled[index] === undefined ? [payload] : []));

@@ -17,8 +17,8 @@ export interface Look {
   readonly newest: ReadonlyMap<string, number>;
   /** Ids whose company is archived; by default HubSpot does not show them at all. */
   readonly archived: ReadonlySet<string>;
-  /** The outcome of an id that was not found, when not all that HubSpot answered is understood: it may be there. */
-  readonly doubt: Transient | undefined;
+  /** Ids of which HubSpot says that it has no company. Of an id that stands nowhere nobody knows. */
+  readonly absent: ReadonlySet<string>;
   /** HubSpot answered with a company whose id nobody asked for: it takes one of the ids for another tenant's. */
   readonly hasOthers: boolean;
 }
@@ -40,7 +40,10 @@ const curable: readonly (JsonValue | undefined)[] = [
 /** From this attempt on, a 409 is for good: each attempt has looked before it wrote. */
 const conflictsFrom = 3;
 
-/** Reads the reply to `batch/read`: 200, or 207 with errors of `OBJECT_NOT_FOUND` for the ids that are not there. */
+/**
+ * Reads the reply to `batch/read`: 200, or 207 with errors of `OBJECT_NOT_FOUND` that name the ids that are not there
+ * in `context.ids`.
+ */
 export function readLook(
   reply: HttpReply,
   asked: readonly string[],
@@ -53,20 +56,32 @@ export function readLook(
   if (!Array.isArray(body?.["results"])) return unreadable(reply);
   const newest = new Map<string, number>();
   const archived = new Set<string>();
-  let isClear = objects(body["errors"]).every((error) => error["category"] === "OBJECT_NOT_FOUND");
   for (const result of body["results"]) {
     const properties = isObject(result) ? result["properties"] : undefined;
     const id = isObject(properties) ? properties[idProperty] : undefined;
-    if (!isObject(result) || !isObject(properties) || typeof id !== "string") isClear = false;
-    else if (result["archived"] === true) archived.add(id);
+    if (!isObject(result) || !isObject(properties) || typeof id !== "string") continue;
+    if (result["archived"] === true) archived.add(id);
     else newest.set(id, parseTime(properties[timeProperty]));
   }
   return {
     newest,
     archived,
-    doubt: isClear ? undefined : { status: "transient", reason: "HubSpot could not look up every company" },
+    absent: readAbsent(body),
     hasOthers: [...newest.keys(), ...archived].some((id) => !asked.includes(id)),
   };
+}
+
+function readAbsent(body: JsonObject): ReadonlySet<string> {
+  const errors = objects(body["errors"]);
+  const ids = errors
+    .filter(({ category }) => category === "OBJECT_NOT_FOUND")
+    .flatMap(({ context }) => (isObject(context) && Array.isArray(context["ids"]) ? context["ids"] : []))
+    .filter((id) => typeof id === "string");
+  // HubSpot's description does not say whether an error that names three ids counts once or three times. Another
+  // number says that errors were left out, and then nobody knows what the rest would say.
+  const count = body["numErrors"];
+  const isWhole = count === undefined || count === errors.length || count === ids.length;
+  return new Set(isWhole ? ids : []);
 }
 
 /**

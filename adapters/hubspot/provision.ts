@@ -21,7 +21,7 @@ import {
 } from "../../src/index.ts";
 import { autoName, type CompanyMapping, companyEncode } from "./company-mapping.ts";
 import { toName } from "./property.ts";
-import { classify, objects, parseObject, type Transport, throughSdk } from "./request.ts";
+import { classify, isAboutObjects, objects, parseObject, type Transport, throughSdk } from "./request.ts";
 
 interface Account {
   readonly accessToken: string;
@@ -153,7 +153,7 @@ export async function provisionCompanies(
       }),
     );
   const listed = understand(await throughSdk(context, (transport) => api(transport).getAll(companies)));
-  if (listed === undefined || listed === "conflict") {
+  if (listed === "conflict") {
     throw sinkUnavailable("HubSpot does not list the properties of companies: try again");
   }
   const known = new Map(objects(listed["results"]).map((each) => [each["name"], each]));
@@ -284,14 +284,14 @@ async function request(
     ...(body === undefined ? {} : { "content-type": "application/json" }),
   };
   const message = { method, url: `${baseUrl}${path}`, headers };
-  return understand(
-    await http(body === undefined ? message : { ...message, body: JSON.stringify(body) }, signal),
-  );
+  const reply = await http(body === undefined ? message : { ...message, body: JSON.stringify(body) }, signal);
+  // Of what is to be made, 404 says that it could not be.
+  if (method === "GET" && reply.status === 404 && isAboutObjects(reply)) return undefined;
+  return understand(reply);
 }
 
 /** @throws {SinkUnavailable} for whatever keeps the definitions from being made. */
-function understand(reply: HttpReply): Answer {
-  if (reply.status === 404 && !/^\s*</.test(reply.body)) return undefined;
+function understand(reply: HttpReply): Exclude<Answer, undefined> {
   if (reply.status === 409) return "conflict";
   const verdict = classify(reply);
   if (verdict !== undefined) {

@@ -80,11 +80,6 @@ const replies = {
     meaning: "HubSpot refused the record in words that this version does not know.",
     action: compare,
   },
-  HTTP_404: {
-    meaning: "HubSpot knows nothing of what the record names; an unknown address looks the same.",
-    action:
-      "See whether the definition or object exists, and whether baseUrl is HubSpot's; then replay the letters.",
-  },
 } as const satisfies Refusals;
 
 export const eventsRefusals = {

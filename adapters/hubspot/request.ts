@@ -118,14 +118,36 @@ export function classify(reply: HttpReply): Transient | Refused | undefined {
     const retryAfterMs = Math.max(lockedWaitMs, reply.retryAfterMs ?? 0);
     return { status: "transient", reason: "HubSpot answered 423: locked", retryAfterMs };
   }
-  // What a record names need not exist at HubSpot, a definition say; a page of HTML comes from another server.
+  if (status === 404 && !isAboutObjects(reply)) {
+    throw sinkUnavailable(
+      "HubSpot answered 404, but not that an object is missing: check baseUrl, and whether this version of its API has ended",
+    );
+  }
   const verdict: Transient | Refused | undefined =
-    status === 404 && !/^\s*</.test(reply.body)
-      ? { status: "refused", reason: "HubSpot answered 404", code: "HTTP_404" satisfies Code }
+    status === 404
+      ? { status: "refused", reason: "HubSpot answered 404", code: "OBJECT_NOT_FOUND" satisfies Code }
       : classifyReply("HubSpot", reply);
   return verdict?.status === "refused"
     ? { ...verdict, ...explain(verdict.code, verdict.reason, body) }
     : verdict;
+}
+
+/**
+ * Whether a 404 speaks of what a request names, an event's definition or a company: then HubSpot says so in its fixed
+ * words. An address that it does not know, such as that of an API that has ended, is answered with 404 as well.
+ */
+export function isAboutObjects({ body }: HttpReply): boolean {
+  const words = wordsOf(parseObject(body));
+  return words.includes("OBJECT_NOT_FOUND") || words.includes("PROPERTY_DOESNT_EXIST");
+}
+
+/** What an error says in fixed words that are known, the most telling first. */
+function wordsOf(error: JsonObject | undefined): readonly (typeof hubspotWords)[number][] {
+  const { category, subCategory } = error ?? {};
+  // `crm.OBJECT_NOT_FOUND`, say: https://developers.hubspot.com/docs/api-reference/error-handling
+  const detail = typeof subCategory === "string" ? subCategory.split(".").at(-1) : undefined;
+  const said = [category, detail, ...objects(error?.["errors"]).map(({ code }) => code)];
+  return hubspotWords.filter((word) => said.includes(word));
 }
 
 /**
@@ -137,8 +159,7 @@ export function explain(
   reason: string,
   error: JsonObject | undefined,
 ): { readonly code: string; readonly reason: string } {
-  const said = [error?.["category"], ...objects(error?.["errors"]).map((detail) => detail["code"])];
-  const words = hubspotWords.filter((word) => said.includes(word));
+  const words = wordsOf(error);
   const unknown: Code | undefined = typeof error?.["category"] === "string" ? "INPUT_REFUSED" : undefined;
   const [first = unknown ?? fallback] = words;
   return { code: first, reason: words.length === 0 ? reason : `${reason}: ${words.join(", ")}` };

@@ -185,7 +185,8 @@ export function createHubspotTwin(options: HubspotTwinOptions = {}): HubspotTwin
     const { pathname } = new URL(request.url);
     const operation = Object.hasOwn(operations, pathname) ? operations[pathname] : undefined;
     if (request.method !== "POST" || operation === undefined) {
-      return refuse({ status: 404, category: "OBJECT_NOT_FOUND", message: "no such resource" });
+      // The real category is not published; it is none of those that speak of objects.
+      return refuse({ status: 404, category: "RESOURCE_NOT_FOUND", message: "no such resource" });
     }
     const allowance: ReturnType<Spend> = operation === sendEvents ? {} : spend();
     if (allowance instanceof Response) return allowance;

@@ -162,7 +162,6 @@ describe.each(both)("%s", (name) => {
     [400, { category: "VALIDATION_ERROR", message: 'no "private-1"' }, "VALIDATION_ERROR"],
     [400, { category: "NEW_IN_2031", message: "private-1" }, "INPUT_REFUSED"],
     [404, { category: "OBJECT_NOT_FOUND", message: "private-1" }, "OBJECT_NOT_FOUND"],
-    [404, "", "HTTP_404"],
     [413, "", "HTTP_413"],
     [414, "", "HTTP_414"],
     [422, "", "HTTP_422"],
@@ -201,6 +200,10 @@ describe.each(both)("%s", (name) => {
     [401, "{}"],
     [403, "{}"],
     [404, "<html>Not Found</html>"],
+    [404, ""],
+    // What HubSpot will answer when a version of its API has ended, as it announces.
+    [404, '{"status":"error","message":"resource not found","correlationId":"1"}'],
+    [410, '{"status":"error","category":"GONE"}'],
     [302, ""],
   ])("a %i %s in mid-run: what was delivered stays so, the rest waits", async (code, body) => {
     const run = setup(name, { count: 1200 });
@@ -254,6 +257,22 @@ describe("hubspot-companies", () => {
     expect(run.requests.map(({ items }) => items)).toEqual([1, 1]);
     expect(run.twin.companies.get("acme")).toMatchObject({ findings_upload_completed_minute: "9" });
   });
+
+  test.each<[string, string]>([
+    ["a 207 that lists nothing and counts errors", '{"results":[],"errors":[],"numErrors":4}'],
+    ["a 200 that lists nothing", '{"results":[]}'],
+  ])(
+    "a look that does not mention a tenant says nothing of it: after %s newer values are safe",
+    async (_, body) => {
+      const kept = { tenant_id: "t3", fanout_crm_at: "2026-01-01T00:00:01Z", crm_seats: "99" };
+      const run = setup("hubspot-companies", { change: change((n) => ({ seats: n })) });
+      run.twin.companies.set("t3", kept);
+      run.next = (n) => (n === 1 ? { kind: "garbled", body } : undefined);
+      expect(await run.report()).toMatchObject({ delivered: 9, filtered: 1, deadLettered: 0, pending: 0 });
+      expect(run.twin.companies.get("t3")).toEqual(kept);
+      expect(run.requests.map(({ items }) => items)).toEqual([10, 10, 9]);
+    },
+  );
 
   test("a 207 that names the inputs at fault costs them alone", async () => {
     const run = setup("hubspot-companies", {

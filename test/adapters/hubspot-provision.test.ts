@@ -46,6 +46,7 @@ describe.each(["hubspot-events", "hubspot-companies"])("%s", (name) => {
     for (const [status, words] of [
       [401, "access token"],
       [403, "scope"],
+      [404, "API has ended"],
       [503, "try again"],
     ] as const) {
       let asked = 0;

@@ -332,8 +332,16 @@ describe("both sinks, replies", () => {
       });
     });
 
-    test.each([400, 404, 413, 414, 422])("%i is refused, for the core to halve", async (status) => {
+    test.each([400, 413, 414, 422])("%i is refused, for the core to halve", async (status) => {
       expect(await sendTo(canned(status).http)).toMatchObject({ status: "refused", code: `HTTP_${status}` });
+    });
+
+    test.each<[string, object, string]>([
+      ["by its category", { category: "OBJECT_NOT_FOUND" }, "OBJECT_NOT_FOUND"],
+      ["by its subcategory", { category: "X", subCategory: "crm.OBJECT_NOT_FOUND" }, "OBJECT_NOT_FOUND"],
+      ["by a detail", { errors: [{ code: "PROPERTY_DOESNT_EXIST" }] }, "PROPERTY_DOESNT_EXIST"],
+    ])("a 404 that says, %s, that an object is missing is refused", async (_how, body, code) => {
+      expect(await sendTo(canned(404, body).http)).toMatchObject({ status: "refused", code });
     });
 
     test("a refusal says HubSpot's own codes and no value", async () => {
@@ -379,6 +387,10 @@ describe("both sinks, replies", () => {
       ["a redirect", 302, "", {}, undefined],
       ["a plan that is not paid", 402, "", {}, undefined],
       ["another server's page", 404, "<html>Not Found</html>", {}, undefined],
+      ["a 404 that says nothing", 404, "", {}, undefined],
+      ["an API that has ended", 404, { status: "error", message: "resource not found" }, {}, undefined],
+      ["a 404 of another category", 404, { category: "RESOURCE_NOT_FOUND" }, {}, undefined],
+      ["a 404 in words for anything", 404, { category: "VALIDATION_ERROR" }, {}, undefined],
       ["another server's method", 405, "", {}, undefined],
     ])(
       "%s takes the whole sink out, and is not waited for",
@@ -718,14 +730,38 @@ describe("hubspot-companies, sending", () => {
     expect(await send(companies(), cannedWrite(400, "").http, batch)).toMatchObject({ status: "refused" });
   });
 
-  test("a company is not called unknown, nor made, while HubSpot has other trouble looking it up", async () => {
-    const { http, requests } = canned(207, { results: [], errors: [{ category: "INTERNAL_ERROR" }] });
+  const notFound = (...ids: unknown[]) => ({ category: "OBJECT_NOT_FOUND", context: { ids } });
+  test.each<[string, number, object]>([
+    ["has other trouble", 207, { results: [], errors: [{ category: "INTERNAL_ERROR" }] }],
+    ["names another id", 207, { results: [], numErrors: 1, errors: [notFound("globex")] }],
+    ["names no id", 207, { results: [], errors: [{ category: "OBJECT_NOT_FOUND", context: {} }] }],
+    ["gives no context", 207, { results: [], errors: [{ category: "OBJECT_NOT_FOUND" }] }],
+    ["counts errors that it does not list", 207, { results: [], errors: [], numErrors: 4 }],
+    ["lists fewer errors than it counts", 207, { results: [], errors: [notFound("acme")], numErrors: 4 }],
+    ["names it with an error of another kind", 207, { errors: [{ ...notFound("acme"), category: "X" }] }],
+    ["says nothing at all", 200, { results: [] }],
+    ["shows a company without an id", 200, { results: [{ id: "1", properties: {} }] }],
+  ])("a company is not called unknown, nor made, when the look %s", async (_, status, body) => {
+    const { http, requests } = canned(status, { results: [], ...body });
     for (const createUnknown of [false, true]) {
       expect(await send(companies({ createUnknown }), http, [eventOf()])).toMatchObject([
-        { status: "transient" },
+        { status: "transient", reason: expect.stringContaining("HubSpot") },
       ]);
     }
     expect(requests.every((request) => request.url.endsWith("/read"))).toBe(true);
+  });
+
+  test.each<[string, object]>([
+    ["one error for all", { numErrors: 1, errors: [notFound("a", "b", "c")] }],
+    ["one error for all, counted by their ids", { numErrors: 3, errors: [notFound("a", "b", "c")] }],
+    ["an error for each", { numErrors: 3, errors: ["a", "b", "c"].map((id) => notFound(id)) }],
+    ["no count", { errors: [notFound("a", "b", "c")] }],
+  ])("companies that the look says are missing, by %s, are unknown", async (_, body) => {
+    const { http, requests } = canned(207, { results: [], ...body });
+    expect(await send(companies({ createUnknown: false }), http, batch)).toMatchObject(
+      batch.map(() => ({ status: "rejected", code: "UNKNOWN_COMPANY" })),
+    );
+    expect(requests).toHaveLength(1);
   });
 
   test("the daily quota stops the sink before it writes", async () => {
