@@ -92,13 +92,16 @@ export function faultOf(reply: HttpReply): Verdict | undefined {
   return { ...verdict, status: "transient", retryAfterMs: Number(reset) * 1000 };
 }
 
-/** Segment answers `{"success": true}`, but its pages promise no body: none will do, and nothing but an object will. */
+/**
+ * Segment answers `{"success": true}`, but its pages promise no body: none will do, and an empty object. Whatever else
+ * there is, such as an error's message, comes from something that did not take the events.
+ */
 function isAcceptance(body: string): boolean {
   if (body === "") return true;
   try {
     const answer: unknown = JSON.parse(body);
     if (typeof answer !== "object" || answer === null || Array.isArray(answer)) return false;
-    return !("success" in answer && answer.success === false);
+    return "success" in answer ? answer.success === true : Object.keys(answer).length === 0;
   } catch {
     return false;
   }
