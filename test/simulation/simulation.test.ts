@@ -78,6 +78,7 @@ const everything: readonly string[] = [
   "http: status",
   "operator: drops a file's letters",
   "operator: gives up what is pending",
+  "operator: makes a plan",
   "operator: replays a file's letters",
   "process: dies between two awaits",
   "process: its clock jumps",

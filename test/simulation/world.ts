@@ -4,13 +4,14 @@ import { Logger as PowertoolsLogger } from "@aws-lambda-powertools/logger";
 import { Metrics } from "@aws-lambda-powertools/metrics";
 import { ObjectBusy } from "../../src/books/claim.ts";
 import { intakeLane } from "../../src/dead-letter/dead-letter.ts";
+import { makePlan } from "../../src/dead-letter/plan.ts";
 import type { HttpClient } from "../../src/delivery/http.ts";
 import type { GiveUpOrder } from "../../src/give-up.ts";
 import { createHandler, type LambdaContext } from "../../src/lambda/worker.ts";
 import type { LetterOrder, LetterReport } from "../../src/letter-run.ts";
 import type { LogFields, Logger } from "../../src/log.ts";
 import { BooksDoNotClose } from "../../src/object-run.ts";
-import { StoreError } from "../../src/store/object-store.ts";
+import { type ObjectStore, StoreError } from "../../src/store/object-store.ts";
 import { virtualClock } from "../../src/testing/index.ts";
 import { createWorker, type Worker, type WorkerOptions } from "../../src/worker.ts";
 import { dice } from "./dice.ts";
@@ -171,6 +172,44 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
         const all = await Promise.race([answers, process.death]);
         return Array.isArray(all) && all.every(Boolean);
       },
+      async plan() {
+        const { receipts, deadLetters, source: sourceOf, limits = {} } = options;
+        const untouched = (store: ObjectStore): ObjectStore => {
+          const wrote = (): never => {
+            throw new Error("a plan writes");
+          };
+          return { ...store, put: wrote, putIfAbsent: wrote, delete: wrote };
+        };
+        const answer = makePlan({
+          stores: { receipts: untouched(receipts), deadLetters: untouched(deadLetters) },
+          filter: {},
+          // Not the watched ones: what is only planned is in no queue.
+          sinks: mine.map((vendor) => vendor.sinkOf(process)),
+          limits,
+          source: (bucket) => untouched(sourceOf(bucket)),
+          signal: new AbortController().signal,
+        }).then(
+          ({ classes, pending }) => {
+            if (process.isDead) return never();
+            for (const { sink, letters, passes, filtered, fails, stays } of classes) {
+              if (letters === passes + filtered + fails + stays) continue;
+              oracle.violate(
+                "1 the books close",
+                `a plan for ${sink} has ${letters} letters and other verdicts`,
+              );
+            }
+            tell(`← ${own.name} has planned ${classes.length} causes, ${pending.length} pending sinks`);
+            return undefined;
+          },
+          (error: unknown) => {
+            if (process.isDead) return never();
+            tell(`← ${own.name} fails its plan: ${error instanceof Error ? error.message : error}`);
+            judgeError(oracle, error);
+            return undefined;
+          },
+        );
+        await Promise.race([answer, process.death]);
+      },
       async giveUp({ object, lane }, order) {
         const version = { bucket: source.location, key: object, version: versionOf(object) };
         const answer = worker.giveUp(version, lane, order).then(
@@ -240,6 +279,12 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
     const known = oracle.letterFiles(isWhole ? [...own.sinks, intakeLane] : own.sinks);
     const first = d.int(0, Math.max(0, known.length - 1));
     const chosen = [...known.slice(first), ...known.slice(0, first)].slice(0, files);
+    if (dice(plan.seed, name, "plan").chance(0.3)) {
+      trouble.count("operator: makes a plan");
+      tell(`→ ${own.name} is to plan`);
+      await running.plan();
+      if (running.process.isDead) return;
+    }
     tell(`→ ${own.name} is to ${drops ? "drop" : "replay"} letters of ${chosen.length} files`);
     const order: LetterOrder = {
       id: name,
@@ -372,6 +417,8 @@ interface Running {
   readonly sinks: readonly string[];
   /** Whether everything was acknowledged; settles too when the process dies. */
   deliver(objects: readonly string[], remainingMs: number): Promise<boolean>;
+  /** What a replay of everything would do, by this process's sinks. */
+  plan(): Promise<void>;
   giveUp(place: { readonly object: string; readonly lane: string }, order: GiveUpOrder): Promise<void>;
   /** Undefined also when it failed, or the process died. */
   replay(file: LetterFileName, order: LetterOrder, remainingMs: number): Promise<LetterReport | undefined>;
