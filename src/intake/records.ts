@@ -62,9 +62,9 @@ export const defaultMaxRecordBytes = 4 * 1024 * 1024;
  * neighbour elsewhere. Anything that does not start like an object or an array reaches to the end of its line, or to
  * the next `{` before a quote.
  *
- * A whole object inside of what is not JSON is no record where it stands like a value: behind `:`, `[` or `,`, and
- * before `,`, `]` or `}`. It stays with the record that broke. (Unless its line starts with its brace, or it stands
- * between two commas as a record may: there nobody can tell.)
+ * A whole object inside of what broke is no record: one that is indented on its line, or stands behind a key, a `[`
+ * or a `,`, and before `,`, `]` or `}`. It stays with what broke. (But nobody can tell between two commas, where a
+ * record may stand as well.)
  */
 export async function* readRecords(
   windows: AsyncIterable<Buffer | Damage>,

@@ -12,7 +12,12 @@ const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
-/** What a brace may be: the end of the search, a part of what is not JSON, or the first byte of an object inside it. */
+/** No byte. */
+const NOTHING = -1;
+/** A colon behind a quote, as behind a key. In text a colon may stand before anything. */
+const KEYS_COLON = -2;
+
+/** What a brace may be: where a record begins, a part of what is not JSON, or the first byte of an object inside it. */
 type Verdict = "begins" | "part" | "nested" | "more";
 
 /** One search at a time. Positions are indexes into a buffer that moves on. */
@@ -25,16 +30,16 @@ export class Restart {
   at = 0;
   /** It also ends where the line does. */
   #inLine = false;
-  /** The last byte before `at` that is no white space. */
-  #before = 0;
+  /** The last byte before `at` that is no white space and can tell what stands behind it. */
+  #before = NOTHING;
   /** How many blanks stand between `at` and the start of its line; -1 when anything else does. */
   #indent = -1;
   /** What stands before `at` is an object inside the record that broke; or such an object and one comma. */
   #sibling: "none" | "object" | "comma" = "none";
 
-  /** Of the brace at `at`: how many blanks behind it have been read. */
+  /** Behind the brace or from the line end at `at` on: how many blanks have been read. */
   #blanks = 0;
-  /** Of the object at `at`: nothing is known, or it is being read, or its end is known. */
+  /** Of the object there: nothing is known, or it is being read, or its end is known. */
   #object: "unread" | "open" | "whole" = "unread";
   /** How many blanks behind that object have been read. */
   #tail = 0;
@@ -45,11 +50,11 @@ export class Restart {
     this.#doom = doom;
   }
 
-  /** @param before the byte before `at` where it is of the record that broke. */
+  /** @param before the byte before `at`, unless it tells nothing: a comma or a bracket may stand between records. */
   begin(at: number, inLine: boolean, before: number | undefined): void {
     this.at = at;
     this.#inLine = inLine;
-    this.#before = before ?? 0;
+    this.#before = before ?? NOTHING;
     this.#indent = -1;
     this.#sibling = "none";
     this.#forget();
@@ -64,12 +69,12 @@ export class Restart {
     while (this.at < buffer.length) {
       const found = this.#skip(buffer);
       if (found === undefined) return undefined;
-      if (found !== OPEN_OBJECT) return this.at;
-      const verdict = this.#judge(buffer, base, ended);
+      const judge = found === OPEN_OBJECT ? this.#judge : this.#judgeLineEnd;
+      const verdict = judge.call(this, buffer, base, ended);
       if (verdict === "more") return undefined;
       if (verdict === "begins") return this.at;
       if (verdict === "nested") {
-        this.at += this.#scanner.length;
+        this.at += (found === OPEN_OBJECT ? 0 : this.#blanks) + this.#scanner.length;
         this.#before = CLOSE_OBJECT;
         this.#sibling = "object";
       } else {
@@ -97,16 +102,16 @@ export class Restart {
     let found: number | undefined;
     for (; at < buffer.length; at++) {
       const byte = buffer[at] ?? 0;
-      const isLineEnd = byte === LINE_FEED || byte === CARRIAGE_RETURN;
-      if (byte === OPEN_OBJECT || (isLineEnd && this.#inLine)) {
+      const endsLine = isLineEnd(byte);
+      if (byte === OPEN_OBJECT || (endsLine && this.#inLine)) {
         found = byte;
         break;
       }
-      if (isLineEnd) indent = 0;
+      if (endsLine) indent = 0;
       else if (isBlank(byte)) {
         if (indent >= 0) indent++;
       } else {
-        before = byte;
+        before = byte === COLON && before === QUOTE ? KEYS_COLON : byte;
         indent = -1;
         sibling = sibling === "object" && byte === COMMA ? "comma" : "none";
       }
@@ -123,10 +128,21 @@ export class Restart {
       const opening = this.#inLine || this.#before === CLOSE_OBJECT ? this.#opening(buffer, ended) : "part";
       if (opening !== "begins") return opening;
     }
-    // Behind these an object may be a value of the record that broke; a line that starts with its brace never is.
-    const before = this.#before;
-    const isValue = before === COLON || before === COMMA || before === OPEN_ARRAY;
-    return isValue && this.#indent !== 0 ? this.#nesting(buffer, base, ended) : "begins";
+    // A line that starts with its brace starts a record.
+    if (this.#indent === 0) return "begins";
+    const mayBeInside = this.#inLine ? standsBeforeValue(this.#before) : this.#before !== CLOSE_OBJECT;
+    return mayBeInside ? this.#nesting(buffer, this.at, base, ended) : "begins";
+  }
+
+  /** Whether the line that ends at `at` ends the search, or an object on the lines behind it is still inside. */
+  #judgeLineEnd(buffer: Buffer, base: number, ended: boolean): Verdict {
+    if (!standsBeforeValue(this.#before)) return "begins";
+    while (isBlank(buffer[this.at + this.#blanks])) this.#blanks++;
+    if (this.#blanks > this.#maxBytes) return "begins";
+    const start = this.at + this.#blanks;
+    if (start === buffer.length) return ended ? "begins" : "more";
+    const isIndented = !isLineEnd(buffer[start - 1]);
+    return buffer[start] === OPEN_OBJECT && isIndented ? this.#nesting(buffer, start, base, ended) : "begins";
   }
 
   /**
@@ -145,11 +161,10 @@ export class Restart {
   }
 
   /**
-   * Whether the brace begins an object that goes on as the values of a record do. Between two commas may also stand a
+   * Whether an object begins there that goes on as the values of a record do. Between two commas may also stand a
    * record, where records are separated by commas, unless the object before was such a value.
    */
-  #nesting(buffer: Buffer, base: number, ended: boolean): Verdict {
-    const start = this.at;
+  #nesting(buffer: Buffer, start: number, base: number, ended: boolean): Verdict {
     if (this.#object === "unread") {
       if (this.#doom.of(base + start) !== undefined) return "begins";
       this.#scanner.begin();
@@ -178,6 +193,14 @@ export class Restart {
     this.#object = "unread";
     this.#tail = 0;
   }
+}
+
+function isLineEnd(byte: number | undefined): boolean {
+  return byte === LINE_FEED || byte === CARRIAGE_RETURN;
+}
+
+function standsBeforeValue(byte: number): boolean {
+  return byte === KEYS_COLON || byte === COMMA || byte === OPEN_ARRAY;
 }
 
 function followsValue(byte: number | undefined): boolean {

@@ -10,6 +10,7 @@ import { followsString, Restart } from "./restart.ts";
 import { isUtf16 } from "./utf16.ts";
 
 const LINE_FEED = 0x0a;
+const COMMA = 0x2c;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const OPEN_ARRAY = 0x5b;
@@ -233,8 +234,9 @@ export class Splitter {
   /** Searches from there on for the end of a record that only the beginning of another tells, or the end of its line. */
   #search(mode: "resyncing" | "line", from: number): void {
     this.#mode = mode;
-    const inLine = mode === "line";
-    this.#restart.begin(from, inLine, inLine ? undefined : this.#buffer[from - 1]);
+    const before = this.#buffer[from - 1];
+    const separates = before === COMMA || before === OPEN_ARRAY;
+    this.#restart.begin(from, mode === "line", separates ? undefined : before);
   }
 
   /** Ends a record whose end was searched for. */

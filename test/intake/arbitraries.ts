@@ -87,6 +87,7 @@ export const jsonPieces: fc.Arbitrary<string> = fc
       '{\n"a"',
       "{ ",
       "\t",
+      "\0",
     ),
     { maxLength: 24 },
   )

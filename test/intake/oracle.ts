@@ -67,10 +67,10 @@ function nextRecord(bytes: Buffer, start: number): number {
   for (let at = start + 1; at < bytes.length; at++) {
     if (text[at] !== "{") continue;
     const [, before = "", blanks = ""] = /([^ \t\r\n])([ \t\r\n]*)$/.exec(text.slice(start, at)) ?? [];
-    const first = /[\r\n]/.test(blanks);
     const joined = before === "}" && /^\{[ \t\r\n]*"[^,:}\] \t\r\n]/.test(text.slice(at));
-    if (!first && !joined) continue;
-    const end = /[\r\n]$/.test(blanks) ? undefined : nested(bytes, start, at, inside);
+    if (!/[\r\n]/.test(blanks) && !joined) continue;
+    const isOutside = before === "}" || /[\r\n]$/.test(blanks);
+    const end = isOutside ? undefined : nested(bytes, start, at, inside);
     if (end === undefined) return at;
     inside = end;
     at = end - 1;
@@ -83,9 +83,14 @@ function nextLine(bytes: Buffer, start: number): number {
   const text = bytes.toString("latin1");
   let inside: number | undefined;
   for (let at = start + 1; at < bytes.length; at++) {
-    if (text[at] === "\n" || text[at] === "\r") return at;
-    if (!/^\{[ \t\r\n]*"/.test(text.slice(at))) continue;
-    const end = nested(bytes, start + 1, at, inside);
+    let object = at;
+    if (text[at] === "\n" || text[at] === "\r") {
+      object = skipBlanks(bytes, at, false);
+      if (!/[ \t]\{$/.test(text.slice(at, object + 1))) return at;
+    } else if (!/^\{[ \t\r\n]*"/.test(text.slice(at))) continue;
+    // A comma or a bracket alone may stand between records, or around them.
+    const before = text.slice(start, object).replaceAll(/[ \t\r\n]/g, "");
+    const end = /":$|.[,[]$/s.test(before) ? nested(bytes, start, object, inside) : undefined;
     if (end === undefined) return at;
     inside = end;
     at = end - 1;
@@ -94,23 +99,18 @@ function nextLine(bytes: Buffer, start: number): number {
 }
 
 /**
- * The end of an object that is a value inside the record that broke: JSON, and between bytes that stand around values.
+ * The end of an object inside the record that broke: whole, and before what can follow a value there. But between two
+ * commas may stand a record.
  *
- * @param inside the end of the last such value.
+ * @param inside the end of the last such object.
  */
 function nested(bytes: Buffer, start: number, at: number, inside: number | undefined): number | undefined {
   const object = shortestJson(bytes, at);
   if (object === undefined) return undefined;
   const text = bytes.toString("latin1");
-  const before =
-    text
-      .slice(start, at)
-      .replace(/[ \t\r\n]+$/, "")
-      .at(-1) ?? "";
+  const before = text.slice(start, at).replace(/[ \t\r\n]+$/, "");
   const after = text[skipBlanks(bytes, object.end, false)] ?? "";
-  if (before === "," && after === ",") {
-    const isSibling = inside !== undefined && text.slice(inside, at).replace(/[ \t\r\n]/g, "") === ",";
-    return isSibling ? object.end : undefined;
-  }
-  return /^[:[,]$/.test(before) && /^[,}\]]$/.test(after) ? object.end : undefined;
+  if (!/^[,}\]]$/.test(after)) return undefined;
+  const isSibling = inside !== undefined && text.slice(inside, at).replaceAll(/[ \t\r\n]/g, "") === ",";
+  return before.endsWith(",") && after === "," && !isSibling ? undefined : object.end;
 }
