@@ -6,6 +6,7 @@ import { resolveConfig } from "../src/config.ts";
 import { deliveryRefusals } from "../src/dead-letter/refusals.ts";
 import { intakeRefusals } from "../src/intake/refusals.ts";
 import { failureAdvice } from "../src/lambda/failures.ts";
+import { transformRefusals } from "../src/lambda/refusals.ts";
 
 const root = new URL("../", import.meta.url);
 const page = new URL("docs/errors.md", root);
@@ -64,6 +65,14 @@ async function body() {
       deliveryRefusals,
     ),
     ...[...tables].map(([refusals, names]) => section(names.join(", "), undefined, refusals)),
+    section(
+      "Records that the stream's transform refuses",
+      "No letter: Firehose keeps the record as it came, under the stream's error prefix, and the transform's log has " +
+        "how many were refused with which code and reason. A code of “Records that are no event” means the same here. " +
+        "`fanout dlq` with `--queue s3://<bucket>/Error/processing-failed/` lists them, says what today's catalog " +
+        "makes of them, and puts them back into the stream.",
+      transformRefusals,
+    ),
     section(
       "Notifications that are not acknowledged",
       "No letter: the object stays where it is, and the log of the Lambda function has the code beside " +

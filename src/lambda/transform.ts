@@ -8,6 +8,7 @@ import { Splitter } from "../intake/splitter.ts";
 import type { Metric } from "../routing/metric.ts";
 import { createRecordCheck, isNothing } from "../routing/record-check.ts";
 import { DirectoryDown, type Tenant, type TenantDirectory } from "../tenants/directory.ts";
+import type { TransformCode } from "./refusals.ts";
 
 export interface TransformOptions {
   /** The catalog: what is not in it, or not as it says, is refused. */
@@ -91,10 +92,15 @@ interface Refusal {
   readonly reason: string;
 }
 
-const empty: Refusal = { code: "EMPTY_RECORD", reason: "the record holds no event" };
-const noData: Refusal = { code: "NO_DATA", reason: "the record has no data" };
-const down: Refusal = { code: "DIRECTORY_DOWN", reason: "the tenant directory did not answer" };
-const tooLarge: Refusal = {
+/** One of ours: a code without advice does not compile. */
+interface OwnRefusal extends Refusal {
+  readonly code: TransformCode;
+}
+
+const empty: OwnRefusal = { code: "EMPTY_RECORD", reason: "the record holds no event" };
+const noData: OwnRefusal = { code: "NO_DATA", reason: "the record has no data" };
+const down: OwnRefusal = { code: "DIRECTORY_DOWN", reason: "the tenant directory did not answer" };
+const tooLarge: OwnRefusal = {
   code: "ANSWER_TOO_LARGE",
   reason: "the answer would be larger than Lambda takes",
 };

@@ -6,6 +6,7 @@ import fanoutConfig from "../../config/fanout.config.ts";
 import { resolveConfig } from "../../src/config.ts";
 import { coreRefusals } from "../../src/dead-letter/refusals.ts";
 import { failureAdvice } from "../../src/lambda/failures.ts";
+import { transformRefusals } from "../../src/lambda/refusals.ts";
 
 const root = path.join(import.meta.dirname, "..", "..");
 
@@ -21,15 +22,9 @@ const otherWords = new Map([
 
 /** Files and folders whose codes stand in no letter and in no failure of the worker. */
 const otherFiles = new Map([
-  [
-    "src/lambda/transform.ts",
-    "refuses before S3: Firehose keeps the record, and the transform's log has the code",
-  ],
   ["src/books/problems.ts", "what fanout books finds: each has its sentence beside its code"],
   ["src/books/query.ts", "the same"],
   ["src/queues", "entries of queues that are not ours: each has its action beside its code"],
-  ["src/routing/record-check.ts", "judges for the transform"],
-  ["src/tenants/directory.ts", "answers the transform"],
 ]);
 
 /** Each quoted word of capitals with its file; a word without `_` only where it is the value of a `code`. */
@@ -60,7 +55,11 @@ const env = {
 test("every code of the core has its advice", () => {
   const found = words("src").filter(({ word }) => !otherWords.has(word));
   expect(new Set(found.map(({ word }) => word)).size).toBeGreaterThan(25);
-  const known = new Set([...Object.keys(coreRefusals), ...Object.keys(failureAdvice)]);
+  const known = new Set([
+    ...Object.keys(coreRefusals),
+    ...Object.keys(failureAdvice),
+    ...Object.keys(transformRefusals),
+  ]);
   expect(found.filter(({ word }) => !known.has(word))).toEqual([]);
 });
 
