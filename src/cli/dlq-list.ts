@@ -121,8 +121,7 @@ function render({ causes, delays, letters, pending }: Survey, rendering: Renderi
     ]);
     parts.push(
       `${paint("bold", isQueue ? count(letters, "entry", "entries") : count(letters, "dead letter"))} of ${count(causes.length, "cause")}. ` +
-        "Ages: since the first refusal, and since the last.",
-      fittingTable({ head, colAligns: [...colAligns] }, rows, screen),
+        `Ages: since the first refusal, and since the last.\n${fittingTable({ head, colAligns: [...colAligns] }, rows, screen)}`,
     );
     for (const cause of causes) {
       const { sink, code, fingerprint, example } = cause;
@@ -139,7 +138,7 @@ function render({ causes, delays, letters, pending }: Survey, rendering: Renderi
       );
     }
   }
-  if (isQueue) return [...parts, ...details].join("\n\n").replaceAll(".\n\n┌", ".\n┌");
+  if (isQueue) return [...parts, ...details].join("\n\n");
   if (delays.length > 0) {
     const head = ["sink", "pending", "objects", "since", "next attempt"];
     const colAligns = ["left", "right", "right", "right", "right"] as const;
@@ -151,8 +150,8 @@ function render({ causes, delays, letters, pending }: Survey, rendering: Renderi
       nextAttemptAt <= now ? "now" : `in ${duration(nextAttemptAt - now)}`,
     ]);
     parts.push(
-      `${paint("bold", count(pending, "delivery", "deliveries"))} pending: nobody refused them, they need time.`,
-      fittingTable({ head, colAligns: [...colAligns] }, rows, screen),
+      `${paint("bold", count(pending, "delivery", "deliveries"))} pending: nobody refused them, they need time.\n` +
+        fittingTable({ head, colAligns: [...colAligns] }, rows, screen),
     );
     for (const delay of delays) {
       details.push(
@@ -171,7 +170,7 @@ function render({ causes, delays, letters, pending }: Survey, rendering: Renderi
   } else {
     parts.push(paint("green", "Nothing is pending."));
   }
-  return [...parts, ...details].join("\n\n").replaceAll(".\n\n┌", ".\n┌");
+  return [...parts, ...details].join("\n\n");
 }
 
 function tenantsOf({ tenants, otherTenants }: Cause): string {

@@ -63,7 +63,9 @@ export function renderPlan(plan: PlanFile, screen: Screen): string {
   const letters = plan.classes.reduce((sum, each) => sum + each.letters, 0);
   const pending = plan.pending.reduce((sum, each) => sum + each.pending, 0);
   const what = `${count(letters, "dead letter")} and ${count(pending, "pending delivery", "pending deliveries")}`;
-  const parts = [`${paint("bold", what)}, judged by today's mapping and configuration.`];
+  const parts = [
+    wrap(`${what}, judged by today's mapping and configuration.`, columns).replace(what, paint("bold", what)),
+  ];
   const painted = (value: number, style: "green" | "red" | "yellow") =>
     value === 0 ? "0" : paint(style, count(value));
   if (plan.classes.length > 0) {

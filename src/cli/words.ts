@@ -114,15 +114,16 @@ export function fittingTable(
     const widest = widths.indexOf(Math.max(...widths));
     widths[widest] = (widths[widest] ?? 0) - 1;
   }
-  // By ourselves, since the table would break lines inside of words.
+  // By ourselves, since the table would break lines inside of words, and inside of the codes of colours.
   const cells = rows.map((row) =>
     row.map((cell, index) => {
       const width = (widths[index] ?? 0) - padding;
-      return stripVTControlCharacters(cell) === cell && cell.length > width ? wrap(cell, width) : cell;
+      const text = stripVTControlCharacters(cell);
+      return text.length > width ? cell.replace(text, () => wrap(text, width)) : cell;
     }),
   );
   const titles = head.map((title, index) => wrap(title, (widths[index] ?? 0) - padding));
-  const wrapped = { ...options, head: titles, colWidths: widths, wordWrap: true, wrapOnWordBoundary: false };
+  const wrapped = { ...options, head: titles, colWidths: widths };
   return renderTable(wrapped, cells, colors);
 }
 
