@@ -2,9 +2,9 @@
 // here: the vendor's SDK sends 50 events a request as a form in base64, reads no outcome of an event, and adds 52 KB to a
 // cold start (docs/performance.md); test/contract/mixpanel.test.ts holds that both say the same.
 import {
+  bodyOf,
   classifyReply,
   type HttpReply,
-  joinItems,
   type Outcome,
   type Sink,
   sinkUnavailable,
@@ -66,7 +66,7 @@ export function mixpanelSink(options: MixpanelOptions): Sink<MixpanelEvent> {
     limits: { ...importLimits, bytesPerRequest, bytesPerItem: eventBytes },
     encode: mixpanelEncode(options),
     send: async ({ items }, { http, signal }) => {
-      const reply = await http({ method: "POST", url, headers, body: `[${joinItems(items)}]` }, signal);
+      const reply = await http({ method: "POST", url, headers, body: bodyOf("[", items, "]") }, signal);
       return mixpanelOutcomes(
         reply,
         items.map((item) => item.payload),

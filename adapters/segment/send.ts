@@ -1,9 +1,9 @@
 // One request to Segment: `POST /v1/batch` over the core's HTTP client, and what its reply means.
 import {
   type Batch,
+  bodyOf,
   classifyReply,
   type HttpReply,
-  joinItems,
   type Limits,
   type SendContext,
   sinkUnavailable,
@@ -35,6 +35,8 @@ const limits: Limits = {
   requestsPerSecond: 1000,
 };
 
+const before = '{"batch":[';
+
 /** What both sinks share: the limits of a request, and its way to Segment. */
 export function connect({ writeKey, host = defaultHost }: SegmentOptions) {
   if (writeKey === "") throw new Error("Segment needs the write key of its source");
@@ -47,15 +49,13 @@ export function connect({ writeKey, host = defaultHost }: SegmentOptions) {
   const authorization = `Basic ${Buffer.from(`${writeKey}:`).toString("base64")}`;
   const headers = { authorization, "content-type": "application/json" };
   /** `sentAt`, by which Segment corrects the clocks of clients, is all that a resend has anew. */
-  const body = (messages: string, now: number) =>
-    `{"batch":[${messages}],"writeKey":${JSON.stringify(writeKey)},"sentAt":"${new Date(now).toISOString()}"}`;
+  const after = (now: number) =>
+    `],"writeKey":${JSON.stringify(writeKey)},"sentAt":"${new Date(now).toISOString()}"}`;
   return {
-    limits: { ...limits, envelopeBytes: Buffer.byteLength(body("", 0)) },
+    limits: { ...limits, envelopeBytes: before.length + Buffer.byteLength(after(0)) },
     send: async ({ items }: Batch<unknown>, { http, signal, clock }: SendContext): Promise<Verdict> => {
-      const reply = await http(
-        { method: "POST", url, headers, body: body(joinItems(items), clock.now()) },
-        signal,
-      );
+      const body = bodyOf(before, items, after(clock.now()));
+      const reply = await http({ method: "POST", url, headers, body }, signal);
       return faultOf(reply) ?? { status: "delivered" };
     },
   };

@@ -144,11 +144,6 @@ export interface SendContext {
   readonly clock: Clock;
 }
 
-/** The items' JSON, separated by commas: what stands between the brackets of most bodies. */
-export function joinItems(items: readonly Item<unknown>[]): string {
-  return items.map(({ text, payload }) => text ?? JSON.stringify(payload)).join(",");
-}
-
 /** What became of one item. */
 export type Outcome = Delivered | Filtered | Rejected | Transient;
 
