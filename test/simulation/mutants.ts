@@ -194,12 +194,12 @@ export const mutants: readonly Mutant[] = [
 export const found: readonly (Mutant & { readonly seed: number })[] = [
   {
     name: "claims the generation after one that was given back",
-    seed: 5094,
+    seed: 1676,
     defect: { file: "src/books/books.ts", from: "generation--;", to: "" },
   },
   {
     name: "judges a replayed record's time by when its letter was made",
-    seed: 1098,
+    seed: 3493,
     defect: {
       file: "src/dead-letter/judge.ts",
       from: "const now = letter.origin.writtenAt;",
