@@ -43,7 +43,6 @@ export const transformRefusals: Readonly<Record<CatalogRefusal["code"] | Transfo
   },
   ANSWER_TOO_LARGE: {
     meaning: "With this record the transform's answer would be larger than Lambda takes, 6 MB.",
-    action:
-      "Put the records back: in another batch they fit. If it is frequent, let the stream buffer less.",
+    action: "Put the records back: in another batch they fit. If it is frequent, let the stream buffer less.",
   },
 };
