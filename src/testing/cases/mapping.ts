@@ -22,7 +22,10 @@ export const mappingCases: readonly ConformanceCase[] = [
       }
       if (backoff !== undefined) {
         const { leastMs, mostMs } = backoff;
-        assert.ok(leastMs > 0 && mostMs >= 2 * leastMs, "limits.backoff must be over 0, mostMs twice leastMs");
+        assert.ok(
+          leastMs > 0 && mostMs >= 2 * leastMs,
+          "limits.backoff must be over 0, mostMs twice leastMs",
+        );
       }
       assert.ok(sink.limits.bytesPerItem + (sink.limits.envelopeBytes ?? 0) <= sink.limits.bytesPerRequest);
       for (const [code, { meaning, action }] of Object.entries(sink.refusals ?? {})) {
