@@ -418,4 +418,16 @@ describe("the work", () => {
       expect(many).toBeLessThan(few * 1.5 + 1);
     }
   });
+
+  test("is in proportion to the bytes: whatever is repeated, behind whatever", async () => {
+    const unit = jsonPieces.filter((text) => text !== "");
+    await fc.assert(
+      fc.asyncProperty(jsonPieces, unit, fc.constantFrom(256, 65_536), async (before, again, size) => {
+        const few = await work(`${before}{}${repeat(again, 2_000)}`, size);
+        const many = await work(`${before}{}${repeat(again, 16_000)}`, size);
+        expect(many).toBeLessThan(few * 1.5 + 3);
+      }),
+      { numRuns: 150 },
+    );
+  });
 });
