@@ -1,16 +1,10 @@
 // HubSpot companies: the newest event of a tenant and metric becomes properties of the tenant's company.
-import {
-  BatchApi,
-  createConfiguration,
-  ServerConfiguration,
-  wrapHttpLibrary,
-} from "@hubspot/api-client/lib/codegen/crm/companies/index.js";
-import type { Limits, Outcome, Sink, Verdict } from "../../src/index.ts";
+import { bodyOf, type Limits, type Outcome, type Sink, type Verdict } from "../../src/index.ts";
 import { companyEncode, type HubspotCompanyInput } from "./company-mapping.ts";
 import { readLook, readWrite } from "./company-replies.ts";
 import { isName } from "./property.ts";
 import { type Code, companiesRefusals } from "./refusals.ts";
-import { checkConnection, type HubspotConnection, type Transport, throughSdk } from "./request.ts";
+import { checkConnection, type HubspotConnection, post } from "./request.ts";
 
 export type { HubspotCompanyInput };
 
@@ -43,6 +37,9 @@ export interface HubspotCompaniesOptions extends HubspotConnection {
  * https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
  */
 const requestsPer10s = 190;
+
+/** https://developers.hubspot.com/docs/api-reference/crm-companies-v3/guide */
+const batchPath = "/crm/v3/objects/companies/batch";
 
 const limits: Limits = {
   // https://developers.hubspot.com/docs/api-reference/crm-companies-v3/guide
@@ -97,14 +94,7 @@ export function hubspotCompaniesSink(options: HubspotCompaniesOptions): Sink<Hub
       `hubspot-companies: ${idProperty} identifies the company, so no field can be written there`,
     );
   }
-  const api = (transport: Transport) =>
-    new BatchApi(
-      createConfiguration({
-        baseServer: new ServerConfiguration(baseUrl, {}),
-        authMethods: { oauth2: { accessToken } },
-        httpApi: wrapHttpLibrary({ send: transport }),
-      }),
-    );
+  const account = { accessToken, baseUrl };
 
   return {
     name: "hubspot-companies",
@@ -122,21 +112,20 @@ export function hubspotCompaniesSink(options: HubspotCompaniesOptions): Sink<Hub
       // Only the command that provisions needs it, and another client of the SDK with it.
       const { companyProperties, provisionCompanies } = await import("./provision.ts");
       const wanted = companyProperties(plans, { idProperty, mapping, timeProperty });
-      return await provisionCompanies({ accessToken, baseUrl }, wanted, context);
+      return await provisionCompanies(account, wanted, context);
     },
 
     async send({ partition: metricName, items }, context) {
       const ids = items.map(({ payload }) => payload.id);
       if (new Set(ids.map(alike)).size < ids.length) return ambiguousTenant;
       const timeName = timeProperty(metricName);
-      const lookReply = await throughSdk(context, (transport) =>
-        api(transport).read({
-          idProperty,
-          inputs: ids.map((id) => ({ id })),
-          properties: [idProperty, timeName],
-          propertiesWithHistory: [],
-        }),
-      );
+      const question = {
+        idProperty,
+        inputs: ids.map((id) => ({ id })),
+        properties: [idProperty, timeName],
+        propertiesWithHistory: [],
+      };
+      const lookReply = await post(account, `${batchPath}/read`, JSON.stringify(question), context);
       const look = readLook(lookReply, ids, idProperty, timeName);
       if ("status" in look) return look;
       if (look.hasOthers) return ambiguousTenant;
@@ -148,9 +137,11 @@ export function hubspotCompaniesSink(options: HubspotCompaniesOptions): Sink<Hub
         return createUnknown ? undefined : unknownCompany;
       });
 
-      const inputs = items.flatMap(({ payload }, index) => (settled[index] === undefined ? [payload] : []));
-      if (inputs.length === 0) return settled.map((outcome) => outcome ?? unaccounted);
-      const writeReply = await throughSdk(context, (transport) => api(transport).upsert({ inputs }));
+      const open = items.filter((_, index) => settled[index] === undefined);
+      if (open.length === 0) return settled.map((outcome) => outcome ?? unaccounted);
+      const body = bodyOf('{"inputs":[', open, "]}");
+      const writeReply = await post(account, `${batchPath}/upsert`, body, context);
+      const inputs = open.map(({ payload }) => payload);
       const write = readWrite(writeReply, inputs, context.attempt);
       if ("status" in write && write.status === "refused") return write;
       return items.map(({ payload }, index) => {

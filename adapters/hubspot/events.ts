@@ -1,11 +1,6 @@
 // HubSpot custom events: every event becomes an occurrence on its tenant's company.
 import {
-  BatchApi,
-  createConfiguration,
-  ServerConfiguration,
-  wrapHttpLibrary,
-} from "@hubspot/api-client/lib/codegen/events/send/index.js";
-import {
+  bodyOf,
   type HttpReply,
   type JsonValue,
   type Limits,
@@ -25,15 +20,7 @@ import {
   toTime,
 } from "./property.ts";
 import { type Code, eventsRefusals } from "./refusals.ts";
-import {
-  checkConnection,
-  classify,
-  type HubspotConnection,
-  objects,
-  parseObject,
-  type Transport,
-  throughSdk,
-} from "./request.ts";
+import { checkConnection, classify, type HubspotConnection, objects, parseObject, post } from "./request.ts";
 
 /** Custom events need an Enterprise subscription, and every event and property a definition made beforehand. */
 export interface HubspotEventsOptions extends HubspotConnection {
@@ -67,7 +54,8 @@ export interface HubspotEventsOptions extends HubspotConnection {
 export interface HubspotOccurrence {
   readonly uuid: string;
   readonly eventName: string;
-  readonly occurredAt: Date;
+  /** ISO 8601, UTC. */
+  readonly occurredAt: string;
   readonly objectId?: string;
   readonly properties: Properties;
 }
@@ -95,15 +83,6 @@ const limits: Limits = {
 export function hubspotEventsSink(options: HubspotEventsOptions): Sink<HubspotOccurrence> {
   const { accessToken, baseUrl } = checkConnection(options);
   const { portalId, objectIdField, eventName = (event) => event.metricName, fields = allFields } = options;
-  const api = (transport: Transport) =>
-    new BatchApi(
-      createConfiguration({
-        baseServer: new ServerConfiguration(baseUrl, {}),
-        authMethods: { oauth2: { accessToken } },
-        httpApi: wrapHttpLibrary({ send: transport }),
-      }),
-    );
-
   return {
     name: "hubspot-events",
     limits,
@@ -136,11 +115,12 @@ export function hubspotEventsSink(options: HubspotEventsOptions): Sink<HubspotOc
       const payload: HubspotOccurrence = {
         uuid: stableUuid(event.tenantId, event.metricName, event.id),
         eventName: portalId === undefined ? name : `pe${portalId}_${name}`,
-        occurredAt: new Date(time),
+        occurredAt: time,
         ...(objectId === undefined ? {} : { objectId }),
         properties: collected.properties,
       };
-      return { payload, bytes: Buffer.byteLength(JSON.stringify(payload)) + 1 };
+      const text = JSON.stringify(payload);
+      return { payload, bytes: Buffer.byteLength(text) + 1, text };
     },
 
     async provision(plans, context) {
@@ -156,8 +136,8 @@ export function hubspotEventsSink(options: HubspotEventsOptions): Sink<HubspotOc
     },
 
     async send({ items }, context) {
-      const inputs = items.map((item) => item.payload);
-      const reply = await throughSdk(context, (transport) => api(transport).send({ inputs }));
+      const body = bodyOf('{"inputs":[', items, "]}");
+      const reply = await post({ accessToken, baseUrl }, "/events/v3/send/batch", body, context);
       if (reply.status === 204) return { status: "delivered" };
       if (saysDuplicate(reply)) {
         // The batch holds a uuid that HubSpot has. Only of a lone record is it known which one, so halve until then.

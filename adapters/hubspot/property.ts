@@ -24,6 +24,9 @@ export type Collected = { readonly properties: Properties } | Rejection;
 /** https://developers.hubspot.com/changelog/new-property-limits-for-the-custom-behavioural-events-api */
 const lawfulName = /^[a-z][a-z0-9_]*$/;
 
+/** Characters of a value that every property takes. */
+const alwaysFits = 256;
+
 /** Ours: no document that people made is deeper, and JSON of endless depth ends a process. */
 const maxDepth = 100;
 
@@ -31,17 +34,26 @@ export function isName(text: string): boolean {
   return lawfulName.test(text);
 }
 
+/** Records have the same few fields over and over, and a look takes a tenth of an expression. */
+const lawful = new Map<string, string>();
+const mostLawful = 1000;
+
 /**
  * A field's name in HubSpot's alphabet: `newFindings` and `new-findings` become `new_findings`; a lawful name
  * stays as it is. What cannot become lawful (`2fa`, `数`) is left for {@link collectProperties} to reject.
  */
 export function toName(field: string): string {
-  if (isName(field)) return field;
-  return field
-    .replace(/([a-z0-9])([A-Z])/g, "$1_$2")
-    .replace(/[^A-Za-z0-9]+/g, "_")
-    .replace(/^_+|_+$/g, "")
-    .toLowerCase();
+  const known = lawful.get(field);
+  if (known !== undefined) return known;
+  const name = isName(field)
+    ? field
+    : field
+        .replace(/([a-z0-9])([A-Z])/g, "$1_$2")
+        .replace(/[^A-Za-z0-9]+/g, "_")
+        .replace(/^_+|_+$/g, "")
+        .toLowerCase();
+  if (lawful.size < mostLawful && isName(name)) lawful.set(field, name);
+  return name;
 }
 
 /**
@@ -73,7 +85,7 @@ export function collectProperties(fields: Iterable<Field>, rules: PropertyRules)
   let count = 0;
   for (const [name, value] of fields) {
     if (value === null || value === "") continue;
-    if (!isName(name) || name.length > rules.nameLength) {
+    if (name.length > rules.nameLength || (lawful.get(name) !== name && !isName(name))) {
       return reject(
         "PROPERTY_NAME_INVALID",
         `${quoteName(name)} is no property name: a to z first, then a to z, 0 to 9 or _, at most ${rules.nameLength}`,
@@ -93,7 +105,7 @@ export function collectProperties(fields: Iterable<Field>, rules: PropertyRules)
       );
     }
     const text = (typeof value === "object" ? JSON.stringify(value) : String(value)).toWellFormed();
-    const longest = rules.valueLength(text);
+    const longest = text.length <= alwaysFits ? alwaysFits : rules.valueLength(text);
     if (text.length > longest) {
       return reject(
         "PROPERTY_VALUE_TOO_LONG",

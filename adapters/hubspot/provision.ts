@@ -21,7 +21,8 @@ import {
 } from "../../src/index.ts";
 import { autoName, type CompanyMapping, companyEncode } from "./company-mapping.ts";
 import { toName } from "./property.ts";
-import { classify, isAboutObjects, objects, parseObject, type Transport, throughSdk } from "./request.ts";
+import { classify, isAboutObjects, objects, parseObject } from "./request.ts";
+import { type Transport, throughSdk } from "./through-sdk.ts";
 
 interface Account {
   readonly accessToken: string;

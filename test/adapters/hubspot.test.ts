@@ -132,7 +132,7 @@ describe("hubspot-events, mapping", () => {
     expect(payload).toEqual({
       uuid: payload.uuid,
       eventName: "pe42_upload_completed",
-      occurredAt: new Date(noon),
+      occurredAt: new Date(noon).toISOString(),
       properties: { tenant_id: "acme", tenant_name: "Acme", new_findings: "3", scan_kind: "full" },
     });
     expect(payload.uuid).toMatch(/^[0-9a-f-]{36}$/);
@@ -427,7 +427,7 @@ describe("both sinks, replies", () => {
             "retry-after": accessToken,
           });
           const answer = await sendTo(http).catch((error: unknown) => error);
-          expect(requests[0]?.headers["Authorization"]).toBe(`Bearer ${accessToken}`);
+          expect(requests[0]?.headers["authorization"]).toBe(`Bearer ${accessToken}`);
           const shown =
             answer instanceof Error ? `${answer.message} ${answer.stack}` : JSON.stringify(answer);
           expect(shown).not.toContain(accessToken);

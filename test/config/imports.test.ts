@@ -59,7 +59,7 @@ describe("an adapter is imported only where it is configured", () => {
     ["segment", []],
     ["segment-groups", []],
     ["mixpanel", []],
-    ["hubspot-events", ["@hubspot/api-client"]],
+    ["hubspot-events", []],
   ])("%s loads of the vendors' SDKs %j, and no client of AWS beside", async (sink, wanted) => {
     const packages = await packagesOf(sink);
     expect(packages.filter((name) => sdks.includes(name) || name === "@aws-sdk/client-s3")).toEqual(wanted);

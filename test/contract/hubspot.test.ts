@@ -85,7 +85,9 @@ const companiesSink = hubspotCompaniesSink({ accessToken, baseUrl });
 
 test("custom events: our request is the one that HubSpot's client sends alone", async () => {
   const inputs = await sendOurs(eventsSink);
-  await client().events.send.batchApi.send({ inputs });
+  // Their client wants a Date, and sends its text.
+  const dated = inputs.map((input) => ({ ...input, occurredAt: new Date(input.occurredAt) }));
+  await client().events.send.batchApi.send({ inputs: dated });
   const [ours, theirs, ...more] = seen;
   expect(more).toEqual([]);
   expect(ours).toEqual(theirs);
