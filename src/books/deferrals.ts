@@ -23,15 +23,17 @@ const objectsAtOnce = 4;
  * @throws {StoreError} when the store cannot be read, or what stands there is no deferral.
  */
 export async function* readDeferrals(store: ObjectStore, sink?: string): AsyncGenerator<WaitingDeferral> {
-  let reading: Promise<WaitingDeferral | undefined>[] = [];
+  // Read together and not before: what fails while nobody waits for it would end the process.
+  let keys: string[] = [];
+  const readAll = async () => await Promise.all(keys.map((key) => readOne(store, key)));
   const prefix = sink === undefined ? deferralsPrefix : `${deferralsPrefix}sink=${sink}/`;
   for await (const { key } of store.list(prefix)) {
-    reading.push(readOne(store, key));
-    if (reading.length < readsAtOnce) continue;
-    yield* present(await Promise.all(reading));
-    reading = [];
+    keys.push(key);
+    if (keys.length < readsAtOnce) continue;
+    yield* present(await readAll());
+    keys = [];
   }
-  yield* present(await Promise.all(reading));
+  yield* present(await readAll());
 }
 
 async function readOne(store: ObjectStore, storeKey: string): Promise<WaitingDeferral | undefined> {

@@ -35,16 +35,21 @@ export interface LaneEntry {
  */
 export async function* readBooks(receipts: ObjectStore, period: BooksPeriod): AsyncGenerator<ObjectEntry> {
   const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = period;
-  let reading: Promise<ObjectEntry>[] = [];
+  // Read together and not before: what fails while nobody waits for it would end the process.
+  let batch: ObjectKeys[] = [];
+  const readBatch = async () => {
+    const entries = await Promise.all(batch.map((keys) => readEntry(receipts, keys)));
+    return entries.filter(isMeant);
+  };
   for (const prefix of prefixesOf(period)) {
     for await (const keys of keysByObject(receipts, prefix)) {
-      reading.push(readEntry(receipts, keys));
-      if (reading.length < objectsAtOnce) continue;
-      yield* (await Promise.all(reading)).filter(isMeant);
-      reading = [];
+      batch.push(keys);
+      if (batch.length < objectsAtOnce) continue;
+      yield* await readBatch();
+      batch = [];
     }
   }
-  yield* (await Promise.all(reading)).filter(isMeant);
+  yield* await readBatch();
 
   function isMeant({ prefix, lanes }: ObjectEntry): boolean {
     const day = /^books\/day=(\d{4}-\d{2}-\d{2})\//.exec(prefix)?.[1];
@@ -68,12 +73,14 @@ function prefixesOf({ since, until = Date.now() }: BooksPeriod): string[] {
   return [...days, `books/day=${dayOf("")}/`];
 }
 
+interface ObjectKeys {
+  readonly prefix: string;
+  readonly keys: string[];
+}
+
 /** The keys of one object after the other: they stand together. */
-async function* keysByObject(
-  store: ObjectStore,
-  prefix: string,
-): AsyncGenerator<{ prefix: string; keys: string[] }> {
-  let open: { prefix: string; keys: string[] } | undefined;
+async function* keysByObject(store: ObjectStore, prefix: string): AsyncGenerator<ObjectKeys> {
+  let open: ObjectKeys | undefined;
   for await (const { key } of store.list(prefix)) {
     const object = /^books\/[^/]+\/[^/]+\//.exec(key)?.[0];
     if (object === undefined) continue;
@@ -84,10 +91,7 @@ async function* keysByObject(
   if (open !== undefined) yield open;
 }
 
-async function readEntry(
-  store: ObjectStore,
-  { prefix, keys }: { readonly prefix: string; readonly keys: readonly string[] },
-): Promise<ObjectEntry> {
+async function readEntry(store: ObjectStore, { prefix, keys }: ObjectKeys): Promise<ObjectEntry> {
   const seen = new Map<string, { claimed: number; key: string | undefined }>();
   for (const key of keys) {
     const [, lane, digits, what] =

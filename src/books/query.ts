@@ -115,14 +115,14 @@ export async function addBooks(options: BooksOptions): Promise<Books> {
     }
   };
 
-  let adding: Promise<void>[] = [];
+  let batch: ObjectEntry[] = [];
   for await (const entry of readBooks(receipts, options)) {
-    adding.push(addObject(entry));
-    if (adding.length < objectsAtOnce) continue;
-    await Promise.all(adding);
-    adding = [];
+    batch.push(entry);
+    if (batch.length < objectsAtOnce) continue;
+    await Promise.all(batch.map(addObject));
+    batch = [];
   }
-  await Promise.all(adding);
+  await Promise.all(batch.map(addObject));
   return { ...total, sinks: [...bySink.values()], problems, problemCount };
 }
 

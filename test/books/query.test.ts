@@ -1,8 +1,11 @@
+import { setImmediate } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { bookPrefix, currentReceipts, type ObjectVersion } from "../../src/books/books.ts";
+import { readDeferrals } from "../../src/books/deferrals.ts";
 import { addBooks, type Books, type BooksOptions, completeness } from "../../src/books/query.ts";
 import { addTenantBooks } from "../../src/books/tenant.ts";
 import { whereIs } from "../../src/books/where.ts";
+import type { ObjectStore } from "../../src/store/object-store.ts";
 import { somethingWaits, takeAll, type Waiting } from "../support/waiting.ts";
 import { delivered } from "../support/world.ts";
 
@@ -271,5 +274,37 @@ describe("where an event is", () => {
     expect(await statuses(where(waiting, "e0-1", true))).toEqual([
       ["object", "a: delivered", "b: delivered or filtered"],
     ]);
+  });
+});
+
+describe("what cannot be read while the store is still listing", () => {
+  /** As a store on a disk or a network: other things happen between two keys. */
+  const unhurried = (store: ObjectStore): ObjectStore => ({
+    ...store,
+    async *list(prefix) {
+      for await (const info of store.list(prefix)) {
+        yield info;
+        await setImmediate();
+      }
+    },
+  });
+  const damage = async (prefix: string, ending: string) => {
+    const waiting = await somethingWaits();
+    const { receipts, clock } = waiting.world;
+    for (const key of receipts.objects.keys()) {
+      if (key.startsWith(prefix) && key.endsWith(ending))
+        receipts.objects.set(key, { bytes: Buffer.from("{"), lastModified: clock.now() });
+    }
+    return { ...waiting, world: { ...waiting.world, receipts: { ...receipts, ...unhurried(receipts) } } };
+  };
+
+  // Vitest fails for a rejection that nobody waits for; a process would end with it.
+  test("is an error of whoever reads the books", async () => {
+    await expect(booksOf(await damage("books/", ".receipt.json"))).rejects.toThrow(/is not a receipt/);
+  });
+
+  test("is an error of whoever reads the deferrals", async () => {
+    const { world } = await damage("deferrals/", ".json");
+    await expect(readDeferrals(world.receipts).next()).rejects.toThrow(/is not a deferral/);
   });
 });
