@@ -22,6 +22,8 @@ export interface Result {
   readonly told: string;
   /** How many requests were made. */
   readonly requests: number;
+  /** False when `send` neither returned nor threw, though nothing was left to wait for. */
+  readonly settled: boolean;
 }
 
 export interface SendOptions {
@@ -114,11 +116,7 @@ export function openWorld(subject: ConformanceSubject): World {
     const abort = options.abort ?? new AbortController();
     const settled = new AbortController();
     let requests = 0;
-    const count: TwinHandler = (request) => {
-      requests++;
-      return (options.handle ?? twin.handle)(request);
-    };
-    const faulty = injectFaults(count, () => options.fault, clock);
+    const faulty = injectFaults(options.handle ?? twin.handle, () => options.fault, clock);
     // Time counts from here: an SDK may use real timers before its first request, in which virtual time would pass.
     const timed: TwinHandler = (request) => {
       const { timeoutMs } = options;
@@ -127,6 +125,7 @@ export function openWorld(subject: ConformanceSubject): World {
           if (!settled.signal.aborted) abort.abort();
         });
       }
+      requests++;
       return faulty(request);
     };
     const http = twinHttp(timed, clock);
@@ -142,7 +141,14 @@ export function openWorld(subject: ConformanceSubject): World {
     const [head] = batch;
     const partition = options.partition ?? (head === undefined ? "" : (sink.partition?.(head.event) ?? ""));
     // `async`, so that what `send` throws before its first await arrives as what it throws after.
-    const begin = async () => await sink.send({ partition, items: batch }, context);
+    let isSettled = false;
+    const begin = async () => {
+      try {
+        return await sink.send({ partition, items: batch }, context);
+      } finally {
+        isSettled = true;
+      }
+    };
     try {
       const answer = await clock.run(around === undefined ? begin() : around.watch(begin));
       const outcomes = asList(answer, batch.length);
@@ -153,15 +159,18 @@ export function openWorld(subject: ConformanceSubject): World {
         ),
         told: inspect(answer, { depth: 9 }),
         requests,
+        settled: isSettled,
       };
     } catch (error) {
       if (error instanceof assert.AssertionError) throw error;
       const told = inspect(error, { depth: 9 });
       if (!isSinkUnavailable(error)) {
-        return { statuses: batch.map(() => "unknown"), retryAfterMs: [], told, requests };
+        const statuses = batch.map(() => "unknown" as const);
+        return { statuses, retryAfterMs: [], told, requests, settled: isSettled };
       }
       const { retryAfterMs } = error;
-      return { statuses: batch.map(() => "unavailable"), retryAfterMs: [retryAfterMs], told, requests };
+      const statuses = batch.map(() => "unavailable" as const);
+      return { statuses, retryAfterMs: [retryAfterMs], told, requests, settled: isSettled };
     } finally {
       settled.abort();
     }

@@ -3,6 +3,7 @@ import {
   classifyReply,
   defineSink,
   type HttpReply,
+  type Item,
   isSinkUnavailable,
   type Outcome,
   type Sink,
@@ -14,6 +15,9 @@ import { type ConformanceSubject, sampleEvent, type Twin } from "../../src/testi
 const secret = "key-5d41402abc";
 const url = "https://honest.test/";
 const itemsPerRequest = 100;
+const bytesPerRequest = 200_000;
+/** Of a text without any ASCII, who counts characters sends three times the bytes: another case is there for that. */
+const vendorBytes = 3 * bytesPerRequest;
 
 export interface Payload {
   readonly id: string;
@@ -28,7 +32,9 @@ function honestTwin(): Twin {
   return {
     stored,
     handle: async (request) => {
-      const items: readonly Payload[] = JSON.parse(await request.text());
+      const text = await request.text();
+      if (Buffer.byteLength(text) > vendorBytes) return Response.json({}, { status: 413 });
+      const items: readonly Payload[] = JSON.parse(text);
       if (items.length > itemsPerRequest) return Response.json({ error: "too many" }, { status: 400 });
       const refused = items.flatMap(({ note }, index) => (note === "poison" ? [index] : []));
       for (const { id, note } of items) if (note !== "poison") stored.set(id, 1);
@@ -42,7 +48,7 @@ export function honestSink(): HonestSink {
     name: "honest",
     limits: {
       itemsPerRequest,
-      bytesPerRequest: 200_000,
+      bytesPerRequest,
       bytesPerItem: 100_000,
       envelopeBytes: 2,
       concurrency: 2,
@@ -164,6 +170,19 @@ export const brokenSinks: readonly BrokenSink[] = [
     }),
   },
   {
+    breaks: "encoding is pure and the same for ever",
+    how: "the day of sending in the payload",
+    change: (sink) => ({
+      ...sink,
+      encode: (event) => {
+        const encoded = sink.encode(event);
+        if (!("payload" in encoded)) return encoded;
+        const payload = { ...encoded.payload, sentOn: new Date().toISOString().slice(0, 10) };
+        return { payload, bytes: bytesOf(payload) };
+      },
+    }),
+  },
+  {
     breaks: "bytes are never under the real share",
     how: "characters counted for bytes",
     change: (sink) => ({
@@ -204,6 +223,23 @@ export const brokenSinks: readonly BrokenSink[] = [
     change: (sink) => ({ ...sink, limits: { ...sink.limits, itemsPerRequest: itemsPerRequest + 1 } }),
   },
   {
+    breaks: "no item, one, a full request and one more",
+    how: "more bytes than the vendor takes",
+    change: (sink) => ({ ...sink, limits: { ...sink.limits, bytesPerRequest: 10 * bytesPerRequest } }),
+  },
+  {
+    breaks: "a poisoned record is rejected alone, in its place",
+    how: "of several refused records only the first seen",
+    change: answering((answer, error) => {
+      const kept = pass(answer, error);
+      if ("status" in kept) return kept;
+      const first = kept.findIndex(({ status }) => status === "rejected");
+      return kept.map((outcome, index) =>
+        outcome.status === "rejected" && index > first ? { status: "delivered" } : outcome,
+      );
+    }),
+  },
+  {
     breaks: "a poisoned record is rejected alone, in its place",
     how: "outcomes in another order",
     change: answering((answer, error) => {
@@ -223,6 +259,32 @@ export const brokenSinks: readonly BrokenSink[] = [
           payload: { ...item.payload, id: `${item.payload.id}-${context.attempt}` },
         }));
         return await sink.send({ ...batch, items }, context);
+      },
+    }),
+  },
+  {
+    breaks: "sending again adds nothing",
+    how: "an id from the time of sending",
+    change: (sink) => ({
+      ...sink,
+      send: async (batch, context) => {
+        const items = batch.items.map((item) => ({
+          ...item,
+          payload: { ...item.payload, id: stableUuid(item.payload.id, String(context.clock.now())) },
+        }));
+        return await sink.send({ ...batch, items }, context);
+      },
+    }),
+  },
+  {
+    breaks: "sending again adds nothing",
+    how: "items put in another order where they are",
+    change: (sink) => ({
+      ...sink,
+      send: async (batch, context) => {
+        // What a sink without strict types would do.
+        (batch.items as Item<Payload>[]).sort((a, b) => (a.payload.id < b.payload.id ? -1 : 1));
+        return await sink.send(batch, context);
       },
     }),
   },
@@ -282,6 +344,14 @@ export const brokenSinks: readonly BrokenSink[] = [
     }),
   },
   {
+    breaks: "429 is transient and waits as long as it asks",
+    how: "trying again at once",
+    change: answering(async (answer, error, { status }, { http, signal }) => {
+      if (status === 429) await http({ method: "POST", url, headers: {}, body: "[]" }, signal);
+      return pass(answer, error);
+    }),
+  },
+  {
     breaks: "a server's fault is transient, whatever its body",
     how: "a page that is taken for a refusal",
     change: answering((answer, error, { status }) =>
@@ -293,6 +363,13 @@ export const brokenSinks: readonly BrokenSink[] = [
     how: "a trusted status",
     change: answering((answer, error, { status, body }) =>
       status === 200 && parse(body) === undefined ? { status: "delivered" } : pass(answer, error),
+    ),
+  },
+  {
+    breaks: "a success that the vendor did not write is not one",
+    how: "a trust in every other status of success",
+    change: answering((answer, error, { status }) =>
+      status > 200 && status < 300 ? { status: "delivered" } : pass(answer, error),
     ),
   },
   {
@@ -366,6 +443,15 @@ export const brokenSinks: readonly BrokenSink[] = [
           if (context.signal.aborted) await context.clock.sleep(1000);
         }
       },
+    }),
+  },
+  {
+    breaks: "an abort settles at once",
+    how: "a signal of its own",
+    change: (sink) => ({
+      ...sink,
+      send: async (batch, context) =>
+        await sink.send(batch, { ...context, signal: new AbortController().signal }),
     }),
   },
   {

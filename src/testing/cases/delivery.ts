@@ -1,8 +1,14 @@
 // What `send` promises about items: as many as the limits say, one outcome each, the same ones again.
 import assert from "node:assert/strict";
+import { inspect } from "node:util";
+import { prepare } from "../../delivery/encode.ts";
+import type { MetricEvent } from "../../event.ts";
 import { assertOnly, openWorld, storedIn } from "../case-world.ts";
 import type { ConformanceCase } from "../conformance.ts";
 import type { TwinHandler } from "../twin.ts";
+
+/** Everything of a value, whatever it is made of. */
+const whole = { depth: null, maxArrayLength: null, maxStringLength: null } as const;
 
 export const deliveryCases: readonly ConformanceCase[] = [
   {
@@ -27,6 +33,13 @@ export const deliveryCases: readonly ConformanceCase[] = [
         "the twin stored another number of items than a full request's",
       );
 
+      const heavyBytes = Math.min(full.sink.limits.bytesPerItem, 2 ** 16) / 2;
+      const heavy = openWorld({ ...subject, event: (n) => weighty(full.event(n), heavyBytes) });
+      // A sink may keep nothing of a text, or refuse one that is so long.
+      if ("payload" in prepare(heavy.sink, heavy.event(0))) {
+        await heavy.deliver(heavy.items(heavy.sink.limits.itemsPerRequest));
+      }
+
       const more = openWorld(subject);
       const events = items.map(({ event }) => event);
       const { fates } = await more.settle([...events, more.event(events.length + 1)]);
@@ -40,18 +53,20 @@ export const deliveryCases: readonly ConformanceCase[] = [
     run: async (subject) => {
       const poison = subject.poison?.bind(subject);
       assert.ok(poison !== undefined, "the subject has no `poison`: give it one, or a reason under `skip`");
-      for (const place of [0, 1, 4]) {
+      for (const places of [[0], [1], [4], [1, 3]]) {
         const world = openWorld(subject);
-        const bad = world.alongside(poison(100, world.clock.now()));
-        const good = world.events(4);
-        const events = [...good.slice(0, place), bad, ...good.slice(place)];
+        const events = world.events(5);
+        for (const place of places) {
+          events[place] = world.alongside(poison(100 + place, world.clock.now()));
+        }
         const { fates } = await world.settle(events);
-        const expected = events.map((_, index) => (index === place ? "rejected" : "delivered"));
-        assert.deepEqual(fates, expected, `with a poisoned record as number ${place + 1} of 5`);
+        const expected = events.map((_, index) => (places.includes(index) ? "rejected" : "delivered"));
+        const numbers = places.map((place) => place + 1).join(" and ");
+        assert.deepEqual(fates, expected, `with a poisoned record as number ${numbers} of 5`);
         assert.equal(
           storedIn(world.twin),
-          4,
-          "the twin holds another number of records than the four good ones",
+          5 - places.length,
+          "the twin holds another number of records than the good ones",
         );
       }
     },
@@ -63,7 +78,15 @@ export const deliveryCases: readonly ConformanceCase[] = [
       for (const kind of ["reset-after-store", "reset-in-reply"] as const) {
         const world = openWorld(subject);
         const items = world.items(10);
+        const before = inspect(items, whole);
         await world.send(items, { fault: { kind } });
+        assert.equal(
+          inspect(items, whole),
+          before,
+          "send changed its items, which are sent again as they are",
+        );
+        // An id from the time of sending would be the same within a moment.
+        await world.clock.advance(60_000);
         const lost = [...world.twin.stored.keys()];
         const events = items.map(({ event }) => event);
         // Attempts of one batch, as after a lost reply; then the same events in another run, as after a crash.
@@ -119,3 +142,8 @@ export const deliveryCases: readonly ConformanceCase[] = [
     },
   },
 ];
+
+/** The event with a text of so many bytes, a third as many characters. */
+function weighty(event: MetricEvent, bytes: number): MetricEvent {
+  return { ...event, data: { ...event.data, note: "€".repeat(bytes / 3) } };
+}

@@ -83,6 +83,11 @@ export const replyCases: readonly ConformanceCase[] = [
           shortest >= waitMs,
           `Retry-After asks for ${waitMs} ms in the form ${form}; the sink waits ${shortest}`,
         );
+        assert.equal(
+          result.requests,
+          1,
+          "send asked again at once: trying again is the core's, after the wait",
+        );
       }
       const silent = openWorld(subject);
       const result = await silent.send(silent.items(3), { fault: { kind: "status", status: 429 } });
@@ -110,6 +115,11 @@ export const replyCases: readonly ConformanceCase[] = [
         const world = openWorld(subject);
         const result = await world.send(world.items(3), { fault: { kind: "status", status: 200, body } });
         assertOnly(result, ["transient", "unknown"], `after 200 with ${JSON.stringify(body)}`);
+      }
+      for (const status of [201, 202, 203, 207]) {
+        const world = openWorld(subject);
+        const result = await world.send(world.items(3), { fault: { kind: "status", status, body: page } });
+        assertOnly(result, ["transient", "unknown"], `after ${status} with a page`);
       }
     },
   },

@@ -64,9 +64,10 @@ export const timeCases: readonly ConformanceCase[] = [
         setImmediate(() => abort.abort());
         return new Promise<never>(() => {});
       };
-      await world.send(items, { handle: silent, abort });
+      const during = await world.send(items, { handle: silent, abort });
       // And once more with a time that was over before.
-      await world.send(items, { abort });
+      const before = await world.send(items, { abort });
+      assert.ok(during.settled && before.settled, "send did not settle after the abort: it needs the signal");
       assert.equal(world.clock.now(), start, "send waited after the abort");
     },
   },
