@@ -30,20 +30,45 @@ export async function newSink({ name, dir, cwd, stdout }: NewSinkCommand): Promi
       `"${name}" is no name of a sink: it consists of a-z, 0-9 and "-", a letter first`,
     ]);
   }
+  if (taken.includes(name)) {
+    throw new ConfigError([`"${name}" is no name of a sink: the library has a ${name}Sink of its own`]);
+  }
   const manifest = await readManifest(cwd);
-  const plan = await (manifest.name === "firehose-fanout"
-    ? planHere(name, dir ?? path.join("adapters", name))
-    : planElsewhere(name, dir ?? name, cwd, manifest));
-  const taken = Object.keys(plan.files).filter((file) => existsSync(path.join(cwd, file)));
-  if (taken.length > 0) throw new ConfigError(taken.map((file) => `${file} is there already`));
+  const isHere = manifest.name === "firehose-fanout";
+  const folder = path.relative(cwd, path.resolve(cwd, dir ?? (isHere ? path.join("adapters", name) : name)));
+  const plan = await (isHere ? planHere(name, folder) : planElsewhere(name, folder, cwd, manifest));
+  const present = Object.keys(plan.files).filter((file) => existsSync(path.join(cwd, file)));
+  if (present.length > 0) throw new ConfigError(present.map((file) => `${file} is there already`));
   for (const [file, text] of Object.entries(plan.files)) {
-    await mkdir(path.dirname(path.join(cwd, file)), { recursive: true });
+    await makeFolder(cwd, path.dirname(file));
     // Whoever was faster keeps the file.
     await writeFile(path.join(cwd, file), text, { flag: "wx" });
   }
   const list = Object.keys(plan.files).map((file) => `  ${file}\n`);
   stdout.write(`${list.join("")}\nIt works as it is:\n  ${plan.test}\n  ${plan.certify}\n\n${plan.use}\n`);
   return exitCodes.ok;
+}
+
+/** A sink's functions are called `<name>Sink`, beside `defineSink` and `describeSink`, which its files import. */
+const taken: readonly string[] = ["define", "describe"];
+
+async function makeFolder(cwd: string, folder: string): Promise<void> {
+  try {
+    await mkdir(path.join(cwd, folder), { recursive: true });
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
+    throw new ConfigError([`the folder ${folder} cannot be made (${code}): give another with --dir`]);
+  }
+}
+
+/** What stands for a place in a command that is to be copied. */
+function quoted(place: string): string {
+  return /^[\w./-]+$/.test(place) ? place : `"${place}"`;
+}
+
+/** As `import` and `certify` want it: without a dot in front it would be a package. */
+function fromHere(place: string): string {
+  return path.isAbsolute(place) || place.startsWith("..") ? place : `./${place}`;
 }
 
 /** In this repository: TypeScript that imports the sources. */
@@ -56,7 +81,7 @@ async function planHere(name: string, folder: string): Promise<Plan> {
   };
   const [index, twin] = [path.posix.join(folder, "index.ts"), path.posix.join(folder, "twin.ts")];
   const run = `npx vitest run ${test}`;
-  const certify = `npm run fanout -- certify ${folder}`;
+  const certify = `npm run fanout -- certify ${quoted(folder)}`;
   const words = (file: string) => ({
     ...namesOf(name),
     core: from(file, "src/index.ts"),
@@ -84,8 +109,8 @@ async function planHere(name: string, folder: string): Promise<Plan> {
 async function planElsewhere(name: string, folder: string, cwd: string, manifest: Manifest): Promise<Plan> {
   const runner = manifest.packages.includes("vitest") ? "vitest" : "node:test";
   const test = path.join(folder, `${name}.test.mts`);
-  const run = runner === "vitest" ? `npx vitest run ${test}` : `node --test ${test}`;
-  const certify = `npx fanout certify ./${folder}`;
+  const run = `${runner === "vitest" ? "npx vitest run" : "node --test"} ${quoted(test)}`;
+  const certify = `npx fanout certify ${quoted(fromHere(folder))}`;
   const words = {
     ...namesOf(name),
     core: "firehose-fanout",
@@ -110,7 +135,7 @@ async function planElsewhere(name: string, folder: string, cwd: string, manifest
       : { ...files, "tsconfig.json": `${JSON.stringify(tsconfig, undefined, 2)}\n` },
     test: run,
     certify,
-    use: `To use it: import { ${camel}Sink } from "./${folder}/index.mts" in fanout.config.mts.`,
+    use: `To use it: import { ${camel}Sink } from "${fromHere(path.join(folder, "index.mts"))}" in fanout.config.mts.`,
   };
 }
 

@@ -110,6 +110,30 @@ describe("in a project of one's own", () => {
     expect(existsSync(path.join(cwd, "acme/index.mts"))).toBe(false);
   });
 
+  test("the folder may be anywhere, and what is told can be copied", async () => {
+    const told = async (dir: string) => {
+      const stdout = new PassThrough();
+      await newSink({ name: "acme", dir, cwd, stdout });
+      return String(stdout.read());
+    };
+    expect(await told(path.join(cwd, "absolute"))).toContain("npx fanout certify ./absolute\n");
+    expect(existsSync(path.join(cwd, "absolute/index.mts"))).toBe(true);
+    const spaced = await told("my sinks/acme/");
+    expect(spaced).toContain('  node --test "my sinks/acme/acme.test.mts"\n');
+    expect(spaced).toContain('  npx fanout certify "./my sinks/acme"\n');
+    expect(spaced).toContain('from "./my sinks/acme/index.mts"');
+    await writeFile(path.join(cwd, "file"), "mine");
+    await expect(told("file/acme")).rejects.toMatchObject({
+      problems: ["the folder file/acme cannot be made (ENOTDIR): give another with --dir"],
+    });
+  });
+
+  test.each(["define", "describe"])("%s is no name: the library has that sink", async (name) => {
+    await expect(newSink({ name, cwd, stdout: new PassThrough() })).rejects.toMatchObject({
+      problems: [`"${name}" is no name of a sink: the library has a ${name}Sink of its own`],
+    });
+  });
+
   test.each(["Acme", "../acme", "1acme", "acme-", "a--b", "_intake", ""])("%j is no name", async (name) => {
     await expect(newSink({ name, cwd, stdout: new PassThrough() })).rejects.toMatchObject({
       problems: [`"${name}" is no name of a sink: it consists of a-z, 0-9 and "-", a letter first`],
