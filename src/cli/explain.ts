@@ -1,9 +1,9 @@
 // `fanout explain`: what each sink would receive of given events, or why it would not, without sending anything.
-import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createWriteStream, existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { buffer } from "node:stream/consumers";
+import { pipeline } from "node:stream/promises";
 import { hashOf } from "../books/books.ts";
 import { ConfigError, type FanoutConfig } from "../config.ts";
 import { type DeadLetter, intakeLane, recordBytes } from "../dead-letter/dead-letter.ts";
@@ -53,7 +53,7 @@ export async function explain(command: ExplainCommand): Promise<ExitCode> {
   const { what, config, stdin, limit, json, stdout } = command;
   const folder = what === "-" ? await mkdtemp(path.join(os.tmpdir(), "fanout-explain-")) : undefined;
   try {
-    if (folder !== undefined) await writeFile(path.join(folder, "stdin"), await buffer(stdin));
+    if (folder !== undefined) await pipeline(stdin, createWriteStream(path.join(folder, "stdin")));
     const place = folder === undefined ? what : path.join(folder, "stdin");
     const isPlace = /^\w+:\/\//.test(place) || existsSync(place);
     const { records, sinks } = isPlace
