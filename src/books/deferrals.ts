@@ -3,7 +3,7 @@ import { type Clock, systemClock } from "../delivery/clock.ts";
 import type { Logger } from "../log.ts";
 import { type ObjectStore, StoreError } from "../store/object-store.ts";
 import type { Worker } from "../worker.ts";
-import { deferralsPrefix } from "./books.ts";
+import { deferralsPrefix, type ObjectVersion } from "./books.ts";
 import { ObjectBusy } from "./claim.ts";
 import { type Deferral, readDeferral } from "./receipt.ts";
 import { addPart, addReport, emptyRun, type RunReport, reportOf } from "./report.ts";
@@ -57,6 +57,8 @@ export interface DrainOptions {
   readonly log: Logger;
   /** Told of every object that was drained, as far as it went. */
   readonly onObject?: (report: RunReport) => void;
+  /** Told of every object that could not be processed: why, in one sentence. */
+  readonly onFailed?: (object: ObjectVersion, reason: string) => void;
 }
 
 export interface DrainReport extends RunReport {
@@ -80,7 +82,7 @@ export async function drainDeferrals(
   deferrals: Iterable<WaitingDeferral>,
   options: DrainOptions,
 ): Promise<DrainReport> {
-  const { deadline, signal, clock = systemClock, log, onObject } = options;
+  const { deadline, signal, clock = systemClock, log, onObject, onFailed } = options;
   const queue = objectsOf(deferrals).values();
   const shut = new Set<string>();
   let run: RunReport = emptyRun;
@@ -142,6 +144,7 @@ export async function drainDeferrals(
             : error instanceof Error
               ? `an unexpected ${error.name}`
               : "an unexpected error";
+          if (object !== undefined) onFailed?.(object, reason);
           log.error("what is pending of an object could not be delivered", { object: name, reason });
         }
       }

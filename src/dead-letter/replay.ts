@@ -1,4 +1,5 @@
 // A replay over many dead-letter files and deferrals: a canary first, then the rest, halted when it fails too much.
+import { hashOf } from "../books/books.ts";
 import { ObjectBusy } from "../books/claim.ts";
 import { drainDeferrals } from "../books/deferrals.ts";
 import { type Clock, systemClock } from "../delivery/clock.ts";
@@ -325,6 +326,8 @@ export async function replay(options: ReplayOptions): Promise<ReplayResult> {
 
   // ── what is pending ─────────────────────────────────────────────────────────────────────────────────────────
   let open = [...deferrals.values()];
+  /** Hashes of objects that could not be processed: nothing of them was asked of a sink. */
+  const broken = new Set<string>();
   while (open.length > 0 && !signal.aborted) {
     const before = tally.drained;
     const report = await drainDeferrals(options.worker, stores.receipts, open, {
@@ -342,6 +345,11 @@ export async function replay(options: ReplayOptions): Promise<ReplayResult> {
         }
         onProgress?.(tally);
       },
+      onFailed: (object, reason) => {
+        broken.add(hashOf(object));
+        const name = `${object.bucket}/${object.key}`;
+        failures.add(reason.includes(object.key) ? reason : `${name}: ${reason}`);
+      },
     });
     busy += report.busy;
     const rest = new Map<string, Pending>();
@@ -349,7 +357,11 @@ export async function replay(options: ReplayOptions): Promise<ReplayResult> {
     const waiting = new Map<string, number>();
     for await (const each of pendingOf(stores.receipts, { within })) {
       rest.set(each.storeKey, each);
-      add(waiting, each.reason, each.count);
+      add(
+        waiting,
+        broken.has(each.objectHash) ? "their object could not be processed" : each.reason,
+        each.count,
+      );
     }
     open = [...rest.values()];
     if (tally.drained > before && report.left > 0) continue;

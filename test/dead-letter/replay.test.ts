@@ -199,6 +199,17 @@ describe("a replay halts", () => {
   });
 });
 
+describe("an object that is gone", () => {
+  test("is told as the failure that it is, and not as what its sink said long ago", async () => {
+    const waiting = await somethingWaits();
+    waiting.world.source.objects.delete("object-1");
+    const result = await run({ ...waiting, b: takeAll(waiting.b) }, { stages: ["pending"] });
+    expect(result.failures).toEqual([expect.stringMatching(/object-1.*does not exist/)]);
+    expect(result.tally.drained).toBe(20);
+    expect([...result.left]).toEqual([["their object could not be processed", 10]]);
+  });
+});
+
 describe("two replays at once", () => {
   test("deliver everything, each record at most once, and neither fails", async () => {
     const waiting = await somethingWaits();
