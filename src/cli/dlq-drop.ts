@@ -8,9 +8,10 @@ import { type ReplayOptions, type ReplayResult, replay } from "../dead-letter/re
 import { survey } from "../dead-letter/survey.ts";
 import type { GiveUpOrder } from "../give-up.ts";
 import { surveyQueue } from "../queues/survey.ts";
+import type { ObjectStore } from "../store/object-store.ts";
 import { openStore } from "../store/open.ts";
 import { createWorker, type Worker } from "../worker.ts";
-import { type DlqCommand, flagsOf } from "./dlq-options.ts";
+import { commandOf, type DlqCommand, flagsOf, quoted } from "./dlq-options.ts";
 import { dlqDropQueue } from "./dlq-queue.ts";
 import { tellResult } from "./dlq-result.ts";
 import { audited, closeWorker, upTo } from "./dlq-run.ts";
@@ -58,16 +59,21 @@ export async function dlqDrop(command: DlqCommand, flags: DropFlags): Promise<Ex
 
   const worker = createWorker({ ...config, ...stores, source: openStore, owner: processOwner(), clock });
   try {
-    const given = flagsOf(filter);
+    const given = commandOf(flags.all === true ? "--all" : "", flagsOf(filter));
     const id = `drop-${randomUUID().slice(0, 12)}`;
     const { result, key } = await audited(command, {
       kind: "drop",
       id,
-      given: { command: flags.all === true ? "--all" : given, reason },
+      given: { command: given, reason },
       run: async (options, who) => {
         const drop = { reason, by: who };
+        const { onSelected } = options;
         const result = await replay({
           ...options,
+          onSelected: async (selected) => {
+            const pending = isPendingMeant ? await countPending(stores.receipts, meant) : 0;
+            await onSelected?.({ ...selected, pending });
+          },
           filter: meant,
           worker,
           sinks: config.sinks.map(({ name }) => name),
@@ -78,10 +84,17 @@ export async function dlqDrop(command: DlqCommand, flags: DropFlags): Promise<Ex
         return isPendingMeant ? await dropPending(options, result, worker, meant, { id, ...drop }) : result;
       },
     });
-    return tellResult(command, { result, key, startedAt, again: given });
+    const again = () => commandOf("drop", given, `--reason ${quoted(reason)}`);
+    return tellResult(command, { result, key, startedAt, again });
   } finally {
     await closeWorker(worker, (sentence) => stderr.write(`fanout: ${sentence}\n`));
   }
+}
+
+async function countPending(receipts: ObjectStore, filter: LetterFilter): Promise<number> {
+  let pending = 0;
+  for await (const { count: number } of pendingOf(receipts, filter)) pending += number;
+  return pending;
 }
 
 /** Adds what is pending to a drop's result. */

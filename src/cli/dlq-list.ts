@@ -1,5 +1,5 @@
 // `fanout dlq list`: what waits, by cause, and what to do about each.
-import { isAboutLetters, type LetterFilter } from "../dead-letter/filter.ts";
+import { isAboutLetters, isEmpty, type LetterFilter } from "../dead-letter/filter.ts";
 import { adviceFor } from "../dead-letter/refusals.ts";
 import { type Cause, type Delay, type Survey, survey } from "../dead-letter/survey.ts";
 import type { RefusalAdvice, Sink } from "../delivery/sink.ts";
@@ -106,8 +106,12 @@ function render({ causes, delays, letters, pending }: Survey, rendering: Renderi
   const { columns } = screen;
   const parts: string[] = [];
   const details: string[] = [];
+  // With a filter, others may wait all the same.
+  const those = isEmpty(filter) ? "" : " of that kind";
   if (letters === 0) {
-    parts.push(paint("green", isQueue ? "Nothing waits in the queue." : "No dead letter waits."));
+    parts.push(
+      paint("green", isQueue ? `Nothing${those} waits in the queue.` : `No dead letter${those} waits.`),
+    );
   } else {
     const head = ["sink", "code", "fingerprint", "letters", "oldest", "newest"];
     const colAligns = ["left", "left", "left", "right", "right", "right"] as const;
@@ -168,7 +172,7 @@ function render({ causes, delays, letters, pending }: Survey, rendering: Renderi
       wrap("What is pending is left out: deferrals hold ranges of records, not what is in them.", columns),
     );
   } else {
-    parts.push(paint("green", "Nothing is pending."));
+    parts.push(paint("green", `Nothing${those} is pending.`));
   }
   return [...parts, ...details].join("\n\n");
 }

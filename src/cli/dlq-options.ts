@@ -1,7 +1,8 @@
 // What every `fanout dlq` command is given: where to look, for what, and how to answer.
 import { type Command, Option } from "commander";
 import { ConfigError, type FanoutConfig } from "../config.ts";
-import type { LetterFilter, WaitingStage } from "../dead-letter/filter.ts";
+import { intakeLane } from "../dead-letter/dead-letter.ts";
+import { type LetterFilter, meansSink, type WaitingStage } from "../dead-letter/filter.ts";
 import type { Stores } from "../dead-letter/query.ts";
 import type { Clock } from "../delivery/clock.ts";
 import type { FailureQueue } from "../queues/queue.ts";
@@ -14,6 +15,8 @@ export interface DlqCommand {
   readonly filter: LetterFilter;
   /** A queue behind the pipeline, instead of the stores. */
   readonly queue?: FailureQueue;
+  /** As it was given. */
+  readonly queueAddress?: string;
   readonly clock: Clock;
   readonly json: boolean;
   readonly stdout: NodeJS.WriteStream;
@@ -62,14 +65,22 @@ export function addFilters(command: Command): Command {
   return command;
 }
 
-/** @throws {ConfigError} for a stage or a time that is none. */
+/** @throws {ConfigError} for a stage or a time that is none, and for what means nothing, or everything by mistake. */
 export function filterOf(flags: FilterFlags, now: number): LetterFilter {
   const { sink, tenant, metric, stage, code, fingerprint, object, id, since, until } = flags;
+  const lists = { sink, tenant, metric, stage, code, fingerprint, object, id };
+  const empty = Object.entries(lists).filter(([, values]) => isBlank(values));
+  if (empty.length > 0) {
+    // A shell's variable that is not set would take a filter away, and mean everything.
+    throw new ConfigError(
+      empty.map(([name]) => `--${name} has an empty value: name what is meant, or leave it out`),
+    );
+  }
   const strange = (stage ?? []).filter((name) => !isStage(name));
   if (strange.length > 0) {
     throw new ConfigError([`--stage must be one of ${stages.join(", ")}, not ${strange.join(", ")}`]);
   }
-  return {
+  const filter: LetterFilter = {
     ...(sink && { sinks: sink }),
     ...(tenant && { tenants: tenant }),
     ...(metric && { metrics: metric }),
@@ -81,6 +92,19 @@ export function filterOf(flags: FilterFlags, now: number): LetterFilter {
     ...(since !== undefined && { since: parseMoment("--since", since, now) }),
     ...(until !== undefined && { until: parseMoment("--until", until, now) }),
   };
+  if (filter.since !== undefined && filter.until !== undefined && filter.since >= filter.until) {
+    throw new ConfigError(["--since must lie before --until; between them there is no time now"]);
+  }
+  return filter;
+}
+
+function isBlank(values: readonly string[] | undefined): boolean {
+  return values !== undefined && (values.length === 0 || values.some((value) => value.trim() === ""));
+}
+
+/** Of the filter's sinks those that are not configured: a slip, or a sink of former times whose letters still wait. */
+export function unknownSinks({ sinks: names = [] }: LetterFilter, sinks: readonly string[]): string[] {
+  return names.filter((name) => ![...sinks, intakeLane].some((sink) => meansSink(name, sink)));
 }
 
 function isStage(name: string): name is WaitingStage {
@@ -107,6 +131,11 @@ export function flagsOf(filter: LetterFilter): string {
     ["--until", until === undefined ? undefined : [new Date(until).toISOString()]],
   ];
   return lists.flatMap(([flag, values = []]) => values.map((value) => `${flag} ${quoted(value)}`)).join(" ");
+}
+
+/** A command with its flags, of which the empty ones are left out. */
+export function commandOf(...parts: readonly string[]): string {
+  return parts.filter((part) => part !== "").join(" ");
 }
 
 /** As a POSIX shell takes it. */

@@ -1,5 +1,6 @@
 // `fanout dlq plan`: what a replay would do, before it does it, and a file by which it does exactly that.
 import path from "node:path";
+import { ConfigError } from "../config.ts";
 import type { LetterFilter } from "../dead-letter/filter.ts";
 import { type Failure, makePlan, type Plan } from "../dead-letter/plan.ts";
 import { configFingerprint, type PlanFile, toPlanFile, writePlanFile } from "../dead-letter/plan-file.ts";
@@ -23,6 +24,11 @@ export async function dlqPlan(command: DlqCommand, { out }: PlanFlags): Promise<
   const at = clock.now();
   const screen = screenOf(stdout);
   if (queue !== undefined) {
+    if (out !== undefined) {
+      throw new ConfigError([
+        "--out is for dead letters and what is pending; what a queue holds changes by itself",
+      ]);
+    }
     const plan = await planQueue(queue, filter, command.signal);
     const file = toPlanFile(plan, filter, at, configFingerprint(command.config));
     stdout.write(json ? `${JSON.stringify(file)}\n` : `${renderPlan(file, screen)}\n`);

@@ -4,10 +4,10 @@ import { configFingerprint, toPlanFile } from "../dead-letter/plan-file.ts";
 import { planQueue } from "../queues/plan.ts";
 import type { FailureQueue } from "../queues/queue.ts";
 import { replayQueue } from "../queues/replay.ts";
-import { type DlqCommand, flagsOf } from "./dlq-options.ts";
+import { commandOf, type DlqCommand, flagsOf, quoted } from "./dlq-options.ts";
 import { renderPlan } from "./dlq-plan.ts";
-import { tellResult } from "./dlq-result.ts";
-import { audited, type Pacing, pacingTold, upTo } from "./dlq-run.ts";
+import { type Again, tellResult } from "./dlq-result.ts";
+import { audited, type PacingFlags, pacingFlags, pacingOf, pacingTold, upTo } from "./dlq-run.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { screenOf } from "./words.ts";
 
@@ -15,13 +15,13 @@ export type QueueCommand = DlqCommand & { readonly queue: FailureQueue };
 
 export async function dlqReplayQueue(
   command: QueueCommand,
-  pacing: Pacing,
-  dryRun: boolean,
+  flags: PacingFlags & { readonly dryRun?: boolean },
 ): Promise<ExitCode> {
+  const pacing = pacingOf(flags);
   const { queue, clock, config, json, stdout, signal } = command;
   const startedAt = clock.now();
   const filter = upTo(command.filter, startedAt);
-  if (dryRun) {
+  if (flags.dryRun === true) {
     const plan = await planQueue(queue, filter, signal);
     const file = toPlanFile(plan, filter, startedAt, configFingerprint(config));
     stdout.write(
@@ -29,12 +29,16 @@ export async function dlqReplayQueue(
     );
     return exitCodes.ok;
   }
-  const flags = flagsOf(command.filter);
   const { rate, canary, maxFailures } = pacing;
   const { result, key } = await audited(command, {
     kind: "replay",
     id: `replay-${randomUUID().slice(0, 12)}`,
-    given: { queue: queue.name, target: queue.target, command: flags, ...pacingTold(pacing) },
+    given: {
+      queue: queue.name,
+      target: queue.target,
+      command: flagsOf(command.filter),
+      ...pacingTold(pacing),
+    },
     run: (options) =>
       replayQueue({
         ...options,
@@ -45,7 +49,13 @@ export async function dlqReplayQueue(
         ...(rate === undefined ? {} : { rate }),
       }),
   });
-  return tellResult(command, { result, key, startedAt, again: flags });
+  const again: Again = (fingerprints) =>
+    commandOf(
+      `replay --queue ${quoted(command.queueAddress ?? queue.name)}`,
+      flagsOf({ ...command.filter, ...(fingerprints && { fingerprints }) }),
+      pacingFlags(flags),
+    );
+  return tellResult(command, { result, key, startedAt, again });
 }
 
 export async function dlqDropQueue(command: QueueCommand, reason: string): Promise<ExitCode> {
@@ -66,5 +76,11 @@ export async function dlqDropQueue(command: QueueCommand, reason: string): Promi
         maxFailures: Number.POSITIVE_INFINITY,
       }),
   });
-  return tellResult(command, { result, key, startedAt, again: flags });
+  const again = () =>
+    commandOf(
+      `drop --queue ${quoted(command.queueAddress ?? queue.name)}`,
+      flags,
+      `--reason ${quoted(reason)}`,
+    );
+  return tellResult(command, { result, key, startedAt, again });
 }

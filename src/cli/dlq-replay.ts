@@ -16,11 +16,19 @@ import { replay } from "../dead-letter/replay.ts";
 import { paced } from "../delivery/paced.ts";
 import { openStore } from "../store/open.ts";
 import { createWorker, defaultLimits } from "../worker.ts";
-import { type DlqCommand, flagsOf } from "./dlq-options.ts";
+import { commandOf, type DlqCommand, flagsOf, quoted } from "./dlq-options.ts";
 import { renderPlan } from "./dlq-plan.ts";
 import { dlqReplayQueue } from "./dlq-queue.ts";
-import { tellResult } from "./dlq-result.ts";
-import { audited, closeWorker, type PacingFlags, pacingOf, pacingTold, upTo } from "./dlq-run.ts";
+import { type Again, tellResult } from "./dlq-result.ts";
+import {
+  audited,
+  closeWorker,
+  type PacingFlags,
+  pacingFlags,
+  pacingOf,
+  pacingTold,
+  upTo,
+} from "./dlq-run.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { processOwner } from "./owner.ts";
 import { screenOf } from "./words.ts";
@@ -39,7 +47,12 @@ export async function dlqReplay(command: DlqCommand, flags: ReplayFlags): Promis
   const { config, stores, clock, json, stdout, stderr, queue } = command;
   const pacing = pacingOf(flags);
   const startedAt = clock.now();
-  if (queue !== undefined) return await dlqReplayQueue({ ...command, queue }, pacing, flags.dryRun === true);
+  if (queue !== undefined) {
+    if (flags.plan !== undefined) {
+      throw new ConfigError(["--plan is for dead letters and what is pending; with --queue use filters"]);
+    }
+    return await dlqReplayQueue({ ...command, queue }, flags);
+  }
   const planned = flags.plan === undefined ? undefined : await readPlanFile(flags.plan);
   if (planned !== undefined && !isEmpty(command.filter)) {
     throw new ConfigError([
@@ -74,11 +87,23 @@ export async function dlqReplay(command: DlqCommand, flags: ReplayFlags): Promis
     clock,
   });
   try {
-    const given = planned === undefined ? flagsOf(command.filter) : `--plan ${flags.plan}`;
+    const given = planned === undefined ? flagsOf(command.filter) : `--plan ${quoted(flags.plan ?? "")}`;
+    const { without } = flags;
+    const more = commandOf(
+      pacingFlags(flags),
+      without === undefined ? "" : `--without ${quoted(without.join(","))}`,
+    );
+    const again: Again = (fingerprints) =>
+      commandOf("replay", fingerprints === undefined ? given : flagsOf({ ...filter, fingerprints }), more);
     const { result, key } = await audited(command, {
       kind: "replay",
       id: planned?.id ?? `replay-${randomUUID().slice(0, 12)}`,
-      given: { command: given, ...pacingTold(pacing), ...(planned && { planned: planned.at }) },
+      given: {
+        command: given,
+        ...pacingTold(pacing),
+        ...(without && { without }),
+        ...(planned && { planned: planned.at }),
+      },
       run: (options) =>
         replay({
           ...options,
@@ -87,12 +112,12 @@ export async function dlqReplay(command: DlqCommand, flags: ReplayFlags): Promis
           sinks: sinks.map(({ name }) => name),
           canary: pacing.canary,
           maxFailures: pacing.maxFailures,
-          ...(flags.without === undefined ? {} : { without: flags.without }),
+          ...(without === undefined ? {} : { without }),
           wouldFail: createForesight(sinks, config.routes, { ...defaultLimits, ...config.limits }),
           ...(rate === undefined ? {} : { fileMs: (letters) => 600_000 + (letters / rate) * 1500 }),
         }),
     });
-    return tellResult(command, { result, key, startedAt, again: given });
+    return tellResult(command, { result, key, startedAt, again });
   } finally {
     await closeWorker(worker, problems);
   }

@@ -10,9 +10,11 @@ export interface Ending {
   readonly key: string | undefined;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
-  /** The filters or the plan, as flags, for what is left. */
-  readonly again: string;
+  readonly again: Again;
 }
+
+/** The command once more as a shell takes it, behind `fanout dlq`: as it was given, or for some causes alone. */
+export type Again = (fingerprints?: readonly string[]) => string;
 
 /** Prints it; answers what a shell is told. */
 export function tellResult(
@@ -57,8 +59,7 @@ interface Told {
   readonly key: string | undefined;
   readonly seconds: number;
   readonly screen: Screen;
-  /** The filters or the plan, as flags, for what is left. */
-  readonly again: string;
+  readonly again: Again;
 }
 
 function renderResult(result: ReplayResult, { key, seconds, screen, again }: Told): string {
@@ -123,14 +124,13 @@ function renderResult(result: ReplayResult, { key, seconds, screen, again }: Tol
   if (busy > 0) lines.push(paint("yellow", `  ${count(busy, "file")} in the hands of another worker now`));
   for (const failure of failures) lines.push(paint("red", wrap(failure, columns, "  ")));
   if (canary !== undefined && canary.returned.length > 0 && canary.passed.length > 0) {
-    const passed = canary.passed.map((fingerprint) => `--fingerprint ${fingerprint}`).join(" ");
     lines.push(
       "  What passed in the canary can go on without the others:",
-      `    fanout dlq replay ${passed}`,
+      `    fanout dlq ${again(canary.passed)}`,
     );
   }
   const isLeft = left.size > 0 || busy > 0 || outcome === "interrupted";
-  if (isLeft) lines.push(`  For the rest, run it again: fanout dlq replay${again === "" ? "" : ` ${again}`}`);
+  if (isLeft) lines.push(`  For the rest, run it again: fanout dlq ${again()}`);
   if (key !== undefined) lines.push(wrap(key, columns, "  audit: "));
   return lines.join("\n");
 }

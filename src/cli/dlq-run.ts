@@ -6,7 +6,7 @@ import type { ReplayOptions, ReplayResult } from "../dead-letter/replay.ts";
 import type { Logger } from "../log.ts";
 import type { Worker } from "../worker.ts";
 import { callerOf } from "./caller.ts";
-import type { DlqCommand } from "./dlq-options.ts";
+import { commandOf, type DlqCommand, quoted } from "./dlq-options.ts";
 import { processOwner } from "./owner.ts";
 import { startReplayProgress } from "./replay-progress.ts";
 
@@ -15,6 +15,8 @@ export interface PacingFlags {
   readonly canary: string;
   readonly maxFailures?: string;
 }
+
+export const defaultCanary = "1%";
 
 /** What the flags say. */
 export interface Pacing {
@@ -53,6 +55,15 @@ export function pacingTold({ rate, canary, maxFailures }: Pacing) {
     canary,
     ...(Number.isFinite(maxFailures) ? { maxFailures } : {}),
   };
+}
+
+/** As its flags again, for a command to be copied. */
+export function pacingFlags({ rate, canary, maxFailures }: PacingFlags): string {
+  return commandOf(
+    rate === undefined ? "" : `--rate ${quoted(rate)}`,
+    canary === defaultCanary ? "" : `--canary ${quoted(canary)}`,
+    maxFailures === undefined ? "" : `--max-failures ${quoted(maxFailures)}`,
+  );
 }
 
 /** A replay or a drop, with its audit and its progress. */

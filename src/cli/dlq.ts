@@ -5,9 +5,17 @@ import { systemClock } from "../delivery/clock.ts";
 import type { OpenQueue } from "../queues/queue.ts";
 import { type DropFlags, dlqDrop } from "./dlq-drop.ts";
 import { dlqList } from "./dlq-list.ts";
-import { addFilters, type DlqCommand, type FilterFlags, filterOf, openStores } from "./dlq-options.ts";
+import {
+  addFilters,
+  type DlqCommand,
+  type FilterFlags,
+  filterOf,
+  openStores,
+  unknownSinks,
+} from "./dlq-options.ts";
 import { dlqPlan, type PlanFlags } from "./dlq-plan.ts";
 import { dlqReplay, type ReplayFlags } from "./dlq-replay.ts";
+import { defaultCanary } from "./dlq-run.ts";
 import { dlqShow } from "./dlq-show.ts";
 import type { ExitCode } from "./exit-codes.ts";
 
@@ -54,13 +62,20 @@ export function addDlq(program: Command, surroundings: Surroundings): void {
     signal: AbortSignal = new AbortController().signal,
   ): Promise<void> => {
     const config = await surroundings.loadConfig(flags.config);
+    const filter = filterOf(flags, systemClock.now());
+    const sinks = config.sinks.map(({ name }) => name);
+    for (const name of flags.queue === undefined ? unknownSinks(filter, sinks) : []) {
+      surroundings.stderr.write(
+        `fanout: --sink ${name} is no sink of the configuration; known are ${["intake", ...sinks].join(", ")}\n`,
+      );
+    }
     const queue = flags.queue === undefined ? undefined : await surroundings.openQueue(config)(flags.queue);
     try {
       const command: DlqCommand = {
         config,
         stores: openStores(config),
-        filter: filterOf(flags, systemClock.now()),
-        ...(queue && { queue }),
+        filter,
+        ...(queue && flags.queue !== undefined && { queue, queueAddress: flags.queue }),
         clock: systemClock,
         json: flags.json === true,
         stdout: surroundings.stdout,
@@ -87,7 +102,7 @@ export function addDlq(program: Command, surroundings: Surroundings): void {
     .option(
       "--canary <share>",
       "how much of every cause is tried first, at least one letter; 0 for none",
-      "1%",
+      defaultCanary,
     )
     .option("--max-failures <n>", "halt when so many were refused again (default: no limit)")
     .option("--dry-run", "say what would happen, and send nothing")

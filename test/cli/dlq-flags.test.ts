@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { periodOf } from "../../src/cli/books.ts";
 import { percent } from "../../src/cli/books-print.ts";
-import { filterOf, flagsOf, quoted } from "../../src/cli/dlq-options.ts";
+import { filterOf, flagsOf, quoted, unknownSinks } from "../../src/cli/dlq-options.ts";
 import { pacingOf } from "../../src/cli/dlq-run.ts";
 import { progressText } from "../../src/cli/replay-progress.ts";
 import { duration, fittingTable, parseMoment, printable, wrap } from "../../src/cli/words.ts";
@@ -66,6 +66,22 @@ describe("filters", () => {
 
   test("of a stage that is none are refused", () => {
     expect(() => filterOf({ stage: ["send", "later"] }, now)).toThrow("--stage must be one of");
+  });
+
+  test.each([
+    [{ sink: [] }, "--sink has an empty value"],
+    [{ id: [] }, "--id has an empty value"],
+    [{ tenant: ["acme", " "] }, "--tenant has an empty value"],
+    [{ object: [""] }, "--object has an empty value"],
+    [{ since: "2h", until: "3h" }, "--since must lie before --until"],
+  ])("of %j are refused: by a slip they would mean everything, or nothing", (flags, sentence) => {
+    expect(() => filterOf(flags, now)).toThrow(sentence);
+  });
+
+  test("may name a sink that is not configured, which is told", () => {
+    const sinks = ["hubspot-events", "segment"];
+    expect(unknownSinks({ sinks: ["hubspot", "segment", "intake", "_intake"] }, sinks)).toEqual([]);
+    expect(unknownSinks({ sinks: ["hubspt", "segment"] }, sinks)).toEqual(["hubspt"]);
   });
 
   test("are quoted as a shell takes them", () => {

@@ -78,7 +78,7 @@ test("an empty store is told in two lines", async () => {
   const waiting = await somethingWaits(1);
   const { command, text } = commandOf(waiting, { filter: { objects: ["nowhere"] } });
   expect(await dlqList(command)).toBe(0);
-  expect(text()).toBe("No dead letter waits.\n\nNothing is pending.\n");
+  expect(text()).toBe("No dead letter of that kind waits.\n\nNothing of that kind is pending.\n");
 });
 
 test("a letter is shown with its record, its refusals, and what its sink would receive now", async () => {

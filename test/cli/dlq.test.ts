@@ -192,6 +192,13 @@ describe("fanout dlq", () => {
     expect({ given, counts }).toMatchObject({ given: { reason: "a test account" } });
     const archive = await readdir(path.join(cwd, ".fanout/dead-letters/archive"));
     expect(archive).toEqual(["sink=segment"]);
+    // The audit says what was meant, also beside --all.
+    await dlq("drop", "--all", "--tenant", "nobody", "--reason", "none");
+    expect((await waiting()).size).toBe(all / 2);
+    expect(await audits("begun")).toMatchObject([
+      { given: { command: "--tenant tenant-0" } },
+      { given: { command: "--all --tenant nobody" } },
+    ]);
   });
 });
 
