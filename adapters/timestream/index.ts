@@ -1,5 +1,5 @@
 // The sink for Amazon Timestream for LiveAnalytics: one table a tenant, one MULTI record an event.
-import { CreateTableCommand, WriteRecordsCommand } from "@aws-sdk/client-timestream-write";
+import { CreateTableCommand } from "@aws-sdk/client-timestream-write";
 import {
   type Outcome,
   type SendContext,
@@ -8,8 +8,8 @@ import {
   type Transient,
   type Verdict,
 } from "../../src/index.ts";
-import { type ClientOptions, createCaller, untilAborted } from "./client.ts";
-import { type MeasureType, maxRecordBytes, type TimestreamRecord, toRecord, toRequest } from "./record.ts";
+import { type ClientOptions, createCaller, untilAborted, writeCommand } from "./client.ts";
+import { type MeasureType, maxRecordBytes, type TimestreamRecord, toBody, toRecord } from "./record.ts";
 import { refusals } from "./refusals.ts";
 import { failureOf, judge } from "./reply.ts";
 
@@ -113,11 +113,11 @@ export function timestreamSink(options: TimestreamOptions): Sink<TimestreamRecor
     async send({ partition: table, items }, context): Promise<readonly Outcome[] | Verdict> {
       const { clock, signal } = context;
       const records = items.map(({ payload }) => payload);
-      const request = toRequest(database, table, records);
+      const body = toBody(database, table, records);
       const write = async () => {
         try {
           const { RecordsIngested } = await call(context, (client, abort) =>
-            client.send(new WriteRecordsCommand(request), abort),
+            client.send(writeCommand(database, table, body), abort),
           );
           // A reply that does not own up to every record has delivered none that we know of.
           if ((RecordsIngested?.Total ?? 0) >= items.length) return delivered;

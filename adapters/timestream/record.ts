@@ -1,12 +1,19 @@
 // The mapping: one event becomes one MULTI record, and what a request's records share is said once.
-import type { _Record, Dimension, MeasureValue, WriteRecordsRequest } from "@aws-sdk/client-timestream-write";
-import { allFinite, type Encoded, type JsonValue, type MetricEvent, quoteName } from "../../src/index.ts";
+import type { _Record, Dimension, MeasureValue } from "@aws-sdk/client-timestream-write";
+import {
+  allFinite,
+  bodyOf,
+  type Encoded,
+  type JsonValue,
+  type MetricEvent,
+  quoteName,
+} from "../../src/index.ts";
 import type { Code } from "./refusals.ts";
 
 /** What a measure can be declared as. A 64-bit integer is BIGINT: a safe JSON integer, or digits in a string. */
 export type MeasureType = "DOUBLE" | "BIGINT" | "VARCHAR" | "BOOLEAN";
 
-/** A complete record of the vendor's shape; `toRequest` moves what all share out of it. */
+/** A complete record of the vendor's shape; `toBody` moves what all share out of it. */
 export interface TimestreamRecord {
   readonly Dimensions: readonly Dimension[];
   readonly MeasureName: string;
@@ -59,11 +66,12 @@ export function toRecord(
   const Dimensions: Dimension[] = [];
   for (const [name, value] of Object.entries(event.metadata)) {
     if (name === "tenant_id" || isNothing(value)) continue;
-    const fault =
-      faultOfName("a name in metadata", name, maxDimensionNameBytes) ?? faultOfValue("metadata", name, value);
+    const fault = faultOfName("a name in metadata", name, maxDimensionNameBytes);
     if (fault !== undefined) return fault;
     const text = toText(value);
-    size += Buffer.byteLength(name) + Buffer.byteLength(text);
+    const bytes = Buffer.byteLength(text);
+    if (!isWhole(value, bytes)) return faultOfValue("metadata", name, value);
+    size += Buffer.byteLength(name) + bytes;
     names.add(name);
     Dimensions.push({ Name: name, Value: text });
   }
@@ -81,9 +89,11 @@ export function toRecord(
   const MeasureValues: MeasureValue[] = [];
   for (const [name, value] of Object.entries(event.data)) {
     if (name === "event_time" || isNothing(value)) continue;
-    const fault =
-      faultOfName("a name in data", name, maxMeasureNameBytes) ?? faultOfValue("data", name, value);
+    const fault = faultOfName("a name in data", name, maxMeasureNameBytes);
     if (fault !== undefined) return fault;
+    const text = toText(value);
+    const bytes = Buffer.byteLength(text);
+    if (!isWhole(value, bytes)) return faultOfValue("data", name, value);
     if (names.has(name)) {
       return reject(
         "NAME_TAKEN",
@@ -95,8 +105,7 @@ export function toRecord(
       // Not quoted, so that each field is a cause of its own: the configuration names them, not the records.
       return reject("MEASURE_TYPE", `data.${name} is declared ${type} and its value is not`);
     }
-    const text = toText(value);
-    size += Buffer.byteLength(name) + (type === "VARCHAR" ? Buffer.byteLength(text) : fixedBytes[type]);
+    size += Buffer.byteLength(name) + (type === "VARCHAR" ? bytes : fixedBytes[type]);
     MeasureValues.push({ Name: name, Value: text, Type: type });
   }
 
@@ -118,40 +127,42 @@ export function toRecord(
   return { payload, bytes: Buffer.byteLength(JSON.stringify(payload)) + 1 };
 }
 
-/** What every record of the request has is said once, in CommonAttributes; a dimension never stands in both. */
-export function toRequest(
-  database: string,
-  table: string,
-  records: readonly TimestreamRecord[],
-): WriteRecordsRequest {
+/** The body of WriteRecords. What every record has is said once, in CommonAttributes; a dimension never stands in both. */
+export function toBody(database: string, table: string, records: readonly TimestreamRecord[]): Buffer {
   const [first] = records;
-  const shared = new Map(first?.Dimensions.map(({ Name, Value }) => [Name, Value]));
-  for (const { Dimensions } of records) {
-    const own = new Map(Dimensions.map(({ Name, Value }) => [Name, Value]));
-    for (const [name, value] of shared) if (own.get(name) !== value) shared.delete(name);
-  }
+  // In their usual order the dimensions of two records stand at the same place.
+  const shared = (first?.Dimensions ?? []).filter((one, index) =>
+    records.every(
+      ({ Dimensions }) => isSame(Dimensions[index], one) || Dimensions.some((other) => isSame(other, one)),
+    ),
+  );
+  const sharedNames = new Set(shared.map(({ Name }) => Name));
   const measureName = records.every((record) => record.MeasureName === first?.MeasureName)
     ? first?.MeasureName
     : undefined;
-  return {
-    DatabaseName: database,
-    TableName: table,
-    CommonAttributes: {
-      MeasureValueType: "MULTI",
-      TimeUnit: "MILLISECONDS",
-      ...(measureName === undefined ? {} : { MeasureName: measureName }),
-      ...(shared.size === 0 ? {} : { Dimensions: [...shared].map(([Name, Value]) => ({ Name, Value })) }),
-    },
-    Records: records.map(({ Dimensions, MeasureName, MeasureValues, Time }): _Record => {
-      const own = Dimensions.filter(({ Name }) => !shared.has(Name ?? ""));
-      return {
+  const common = {
+    MeasureValueType: "MULTI",
+    TimeUnit: "MILLISECONDS",
+    ...(measureName === undefined ? {} : { MeasureName: measureName }),
+    ...(shared.length === 0 ? {} : { Dimensions: shared }),
+  } satisfies _Record;
+  const own = records.map(({ Dimensions, MeasureName, MeasureValues, Time }) => {
+    const dimensions = Dimensions.filter(({ Name }) => !sharedNames.has(Name));
+    return {
+      payload: {
         Time,
         ...(measureName === undefined ? { MeasureName } : {}),
-        ...(own.length === 0 ? {} : { Dimensions: own }),
+        ...(dimensions.length === 0 ? {} : { Dimensions: dimensions }),
         MeasureValues: [...MeasureValues],
-      };
-    }),
-  };
+      } satisfies _Record,
+    };
+  });
+  const around = { DatabaseName: database, TableName: table, CommonAttributes: common };
+  return bodyOf(`${JSON.stringify(around).slice(0, -1)},"Records":[`, own, "]}");
+}
+
+function isSame(one: Dimension | undefined, other: Dimension): boolean {
+  return one !== undefined && one.Name === other.Name && one.Value === other.Value;
 }
 
 function reject(code: Code, rejected: string): Rejection {
@@ -183,7 +194,13 @@ function fits(value: JsonValue, type: MeasureType): boolean {
   return integer >= int64.min && integer <= int64.max;
 }
 
+/** Records have the same few names over and over, and nothing is wrong with nearly all of them. */
+const lawful = new Set<string>();
+const mostLawful = 1000;
+
 function faultOfName(what: string, name: string, maxBytes: number): Rejection | undefined {
+  // A lawful name is one of at most so many bytes, which every kind of name may have.
+  if (lawful.has(name)) return undefined;
   // The name itself stays out of these two: it may be megabytes long.
   if (Buffer.byteLength(name) > maxBytes) {
     return reject("NAME_TOO_LONG", `${what} has more than ${maxBytes} bytes`);
@@ -191,22 +208,26 @@ function faultOfName(what: string, name: string, maxBytes: number): Rejection | 
   if (name === "" || name.includes(":") || !name.isWellFormed()) {
     return reject("NAME_INVALID", `${what} is empty, holds a colon or is not well-formed Unicode`);
   }
-  return reservedName.test(name)
-    ? reject("NAME_RESERVED", `${what}, ${quoteName(name)}, is one that Timestream keeps`)
-    : undefined;
+  if (reservedName.test(name)) {
+    return reject("NAME_RESERVED", `${what}, ${quoteName(name)}, is one that Timestream keeps`);
+  }
+  if (lawful.size < mostLawful && Buffer.byteLength(name) <= maxDimensionNameBytes) lawful.add(name);
+  return undefined;
 }
 
-function faultOfValue(where: string, name: string, value: JsonValue): Rejection | undefined {
-  if (!allFinite(value)) {
-    return reject(
-      "NUMBER_NOT_FINITE",
-      `the field ${quoteName(name)} of ${where} holds a number larger than a double can be`,
-    );
-  }
-  return Buffer.byteLength(toText(value)) > maxValueBytes
+/** Whether all of a value can be stored; `bytes` are those of its text. */
+function isWhole(value: JsonValue, bytes: number): boolean {
+  return bytes <= maxValueBytes && (typeof value === "string" || allFinite(value));
+}
+
+function faultOfValue(where: string, name: string, value: JsonValue): Rejection {
+  return allFinite(value)
     ? reject(
         "VALUE_TOO_LONG",
         `the field ${quoteName(name)} of ${where} has more than ${maxValueBytes} bytes`,
       )
-    : undefined;
+    : reject(
+        "NUMBER_NOT_FINITE",
+        `the field ${quoteName(name)} of ${where} holds a number larger than a double can be`,
+      );
 }

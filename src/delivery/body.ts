@@ -5,7 +5,11 @@ import type { Item } from "./sink.ts";
  * `before`, the items' JSON with commas between, `after`. Each item is written to its place: joined to one text and
  * encoded then, it would take ten times as long, since one character beyond Latin-1 makes all of that text wide.
  */
-export function bodyOf(before: string, items: readonly Item<unknown>[], after: string): Buffer {
+export function bodyOf(
+  before: string,
+  items: readonly Pick<Item<unknown>, "payload" | "text">[],
+  after: string,
+): Buffer {
   const texts = items.map(({ text, payload }) => text ?? JSON.stringify(payload));
   let length = Buffer.byteLength(before) + Buffer.byteLength(after) + items.length;
   for (const text of texts) length += Buffer.byteLength(text);
