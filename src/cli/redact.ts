@@ -7,6 +7,13 @@ const secretName = /token|secret|passw|authorization|credential|api[_-]?key/i;
 /** Wherever it stands in a text. */
 const eMail = /[^\s@<>"'(),;:]+@[^\s@<>"'(),;:]+\.[^\s@<>"'(),;:]+/g;
 
+/** Credentials inside a text: a header's, an address's query's, and those before its host. */
+const inText = [
+  /(\b(?:bearer|basic) +)[\w.~+/=-]{16,}/gi,
+  /([?&][\w.-]*(?:token|secret|passw|api[_-]?key|signature)[\w.-]*=)[^&#\s"']+/gi,
+  /(:\/\/[^\s/:@]*:)[^\s/@]+(?=@)/g,
+] as const;
+
 /** Shorter values are taken out only where they are all of a text: a part of other words they may be by chance. */
 const shortestInside = 4;
 
@@ -33,8 +40,9 @@ export function redact(payload: unknown, event: MetricEvent, metrics: readonly M
     if (isSecret) return marks.secret;
     const inner = jsonIn(value);
     if (inner !== undefined) return `${JSON.stringify(visit(inner, false))}${/\s*$/.exec(value)?.[0] ?? ""}`;
+    const open = inText.reduce((text, each) => text.replaceAll(each, `$1${marks.secret}`), value);
     return long
-      .reduce((text, each) => text.replaceAll(each, marks.personal), value)
+      .reduce((text, each) => text.replaceAll(each, marks.personal), open)
       .replaceAll(eMail, marks.eMail);
   };
   // As it would be sent: dates are text, and what is undefined is not there.

@@ -67,6 +67,21 @@ test("credentials by their names and e-mail addresses are taken out, whatever th
   });
 });
 
+test.each([
+  ["Authorization: Bearer eyJhbGciOi.J9-_x", "Authorization: Bearer ‹secret›"],
+  [
+    "https://a.test/x?page=2&access_token=abc&n=1#top",
+    "https://a.test/x?page=2&access_token=‹secret›&n=1#top",
+  ],
+  ["postgres://app:hunter2@db/x", "postgres://app:‹secret›@db/x"],
+  [
+    "a basic subscription, the bearer of news; https://a.test:8080/x",
+    "a basic subscription, the bearer of news; https://a.test:8080/x",
+  ],
+])("credentials inside a text are taken out: %s", (text, shown) => {
+  expect(redact({ note: text }, event({}, {}), [])).toEqual({ note: shown });
+});
+
 test("JSON that is sent as text is looked into, and stays JSON with its end of line", () => {
   const line = `${JSON.stringify({ token: "t", user: "u-204", n: 1 })}\n`;
   expect(redact(line, event({ user_id: "u-204" }, {}), [metric])).toBe(
