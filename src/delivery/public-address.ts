@@ -14,10 +14,12 @@ const special4 = [
 
 /**
  * The same of https://www.iana.org/assignments/iana-ipv6-special-registry, tunnels (6to4, Teredo) among them, since
- * they lead to an address that stands elsewhere. Mapped IPv4 is judged as the IPv4 address that it is.
+ * they lead to an address that stands elsewhere, and IPv4-translated addresses (RFC 2765, 2.1). Mapped IPv4 is judged as the IPv4 address that it is.
  */
 const special6 = [
-  ..."::/96 64:ff9b:1::/48 100::/64 2001::/23 2001:db8::/32 2002::/16 3fff::/20 5f00::/16".split(" "),
+  ..."::/96 ::ffff:0:0:0/96 64:ff9b:1::/48 100::/64 2001::/23 2001:db8::/32 2002::/16 3fff::/20 5f00::/16".split(
+    " ",
+  ),
   ..."fc00::/7 fe80::/10 fec0::/10 ff00::/8".split(" "),
 ];
 
