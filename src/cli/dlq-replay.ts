@@ -1,6 +1,6 @@
 // `fanout dlq replay`: tries again what waits, a canary first, at a pace, halted when it goes wrong, and audited.
 import { randomUUID } from "node:crypto";
-import { hashOf } from "../books/books.ts";
+import { currentReceipt, hashOf } from "../books/books.ts";
 import { ConfigError } from "../config.ts";
 import { coverName, isEmpty, type LetterFilter } from "../dead-letter/filter.ts";
 import { createForesight } from "../dead-letter/judge.ts";
@@ -12,6 +12,7 @@ import {
   readPlanFile,
   toPlanFile,
 } from "../dead-letter/plan-file.ts";
+import type { Stores } from "../dead-letter/query.ts";
 import { replay } from "../dead-letter/replay.ts";
 import { paced } from "../delivery/paced.ts";
 import { openStore } from "../store/open.ts";
@@ -66,6 +67,11 @@ export async function dlqReplay(command: DlqCommand, flags: ReplayFlags): Promis
   if (flags.dryRun === true || planned !== undefined) {
     const limits = { ...config, stores, filter, source: openStore, signal: command.signal };
     const now = await makePlan({ ...limits, onDamaged: ({ message }) => problems(message) });
+    if (planned !== undefined && now.covers.length === 0 && !(await isOfThese(stores, planned))) {
+      throw new ConfigError([
+        `the books in ${stores.receipts.location} know none of the objects of this plan: it was made of other stores`,
+      ]);
+    }
     if (planned !== undefined)
       for (const change of changes(planned, now, configFingerprint(config))) problems(change);
     if (flags.dryRun === true) {
@@ -128,6 +134,14 @@ export async function dlqReplay(command: DlqCommand, flags: ReplayFlags): Promis
 function within(plan: PlanFile): LetterFilter & { readonly until: number } {
   const covers = plan.covers.map(({ object, lane }) => coverName(hashOf(object), lane));
   return { ...upTo(filterOfPlan(plan), Date.parse(plan.at)), within: new Set(covers) };
+}
+
+/** Whether a plan that means nothing here any more was made of these stores: their books know what it covers. */
+async function isOfThese({ receipts }: Stores, { covers }: PlanFile): Promise<boolean> {
+  for (const { object, lane } of covers) {
+    if ((await currentReceipt(receipts, object, lane)) !== undefined) return true;
+  }
+  return covers.length === 0;
 }
 
 /** What is different from when the plan was made, one sentence each. */

@@ -163,6 +163,16 @@ describe("fanout dlq", () => {
         /^fanout: since the plan was made, segment [0-9a-f]{12}: 40 letters instead of 80/m,
       );
       expect((await waiting()).size).toBe(all - 2 * records);
+      // Once more there is nothing left of it; of a plan that was made elsewhere there never was.
+      expect(await dlq("replay", "--plan", "plan.json")).toMatchObject({ code: 0, report: { tried: 0 } });
+      const text = await readFile(path.join(cwd, "plan.json"), "utf8");
+      await writeFile(
+        path.join(cwd, "plan.json"),
+        text.replaceAll(/"bucket": ".*"/g, '"bucket": "elsewhere"'),
+      );
+      const other = await dlq("replay", "--plan", "plan.json");
+      expect(other.code).toBe(2);
+      expect(other.stderr).toMatch(/know none of the objects of this plan: it was made of other stores\n$/);
     },
   );
 
