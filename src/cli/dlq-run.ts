@@ -77,7 +77,7 @@ export interface Audited {
   ) => Promise<ReplayResult>;
 }
 
-/** Runs it between the two files of its audit; the key is the first one's, undefined when there was nothing to do. */
+/** Runs it between the two files of its audit; the key is the first one's. */
 export async function audited(
   command: DlqCommand,
   { kind, id, given, run }: Audited,
