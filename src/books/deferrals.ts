@@ -17,15 +17,25 @@ export interface WaitingDeferral extends Deferral {
 const readsAtOnce = 16;
 const objectsAtOnce = 4;
 
+export interface ReadDeferralsOptions {
+  /** Only this lane's. Default: all. */
+  readonly sink?: string | undefined;
+  /** Told of one that cannot be understood; the others are read all the same. */
+  readonly onDamaged: (error: StoreError) => void;
+}
+
 /**
- * All deferrals, or one sink's, in the order of their keys. One that is settled while this reads is left out.
+ * Deferrals in the order of their keys. One that is settled while this reads is left out.
  *
- * @throws {StoreError} when the store cannot be read, or what stands there is no deferral.
+ * @throws {StoreError} when the store cannot be read.
  */
-export async function* readDeferrals(store: ObjectStore, sink?: string): AsyncGenerator<WaitingDeferral> {
+export async function* readDeferrals(
+  store: ObjectStore,
+  { sink, onDamaged }: ReadDeferralsOptions,
+): AsyncGenerator<WaitingDeferral> {
   // Read together and not before: what fails while nobody waits for it would end the process.
   let keys: string[] = [];
-  const readAll = async () => await Promise.all(keys.map((key) => readOne(store, key)));
+  const readAll = async () => await Promise.all(keys.map((key) => readOne(store, key, onDamaged)));
   const prefix = sink === undefined ? deferralsPrefix : `${deferralsPrefix}sink=${sink}/`;
   for await (const { key } of store.list(prefix)) {
     keys.push(key);
@@ -36,12 +46,19 @@ export async function* readDeferrals(store: ObjectStore, sink?: string): AsyncGe
   yield* present(await readAll());
 }
 
-async function readOne(store: ObjectStore, storeKey: string): Promise<WaitingDeferral | undefined> {
+async function readOne(
+  store: ObjectStore,
+  storeKey: string,
+  onDamaged: (error: StoreError) => void,
+): Promise<WaitingDeferral | undefined> {
   try {
     return { ...(await readDeferral(store, storeKey)), storeKey };
   } catch (error) {
-    if (error instanceof StoreError && error.code === "NOT_FOUND") return undefined;
-    throw error;
+    if (!(error instanceof StoreError)) throw error;
+    if (error.code === "NOT_FOUND") return undefined;
+    if (error.code !== "FAILED") throw error;
+    onDamaged(error);
+    return undefined;
   }
 }
 

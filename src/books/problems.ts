@@ -3,7 +3,7 @@ import { intakeLane } from "../dead-letter/dead-letter.ts";
 import { readLetters } from "../dead-letter/store.ts";
 import { type ObjectStore, StoreError } from "../store/object-store.ts";
 import { currentReceipt, type ObjectVersion } from "./books.ts";
-import type { Receipt } from "./receipt.ts";
+import { type Receipt, readDeferral } from "./receipt.ts";
 
 export type ProblemCode =
   /** A worker began with the object and never ended: nobody knows what the sink has. */
@@ -21,7 +21,9 @@ export type ProblemCode =
   /** The files hold more or fewer letters than the receipt counts. */
   | "LETTERS_DIFFER"
   /** Something is pending, and its deferral is not there: nobody will take it up. */
-  | "DEFERRAL_GONE";
+  | "DEFERRAL_GONE"
+  /** The same, with one that nobody understands. */
+  | "DEFERRAL_DAMAGED";
 
 export interface Problem {
   readonly code: ProblemCode;
@@ -58,9 +60,13 @@ export async function problemsOf(
       const what = `the receipt counts ${counts.deadLettered} dead letters, its files hold ${letters.count}`;
       found.push({ ...at, code: "LETTERS_DIFFER", what });
     }
-    if (pending.length > 0 && (deferral === undefined || (await receipts.look(deferral)) === undefined)) {
-      const what = `${counts.pending} deliveries are pending and their deferral is gone; fanout run takes them up`;
-      found.push({ ...at, code: "DEFERRAL_GONE", what });
+    if (pending.length > 0) {
+      const problem = await deferralProblem(receipts, deferral);
+      if (problem !== undefined) {
+        const { code, is } = problem;
+        const what = `${counts.pending} deliveries are pending and their deferral ${is}; fanout run takes them up`;
+        found.push({ ...at, code, what });
+      }
     }
     if (found.length > 0 && look < looks) {
       const newer = await currentReceipt(receipts, object, lane);
@@ -97,6 +103,23 @@ function agree(lane: Receipt, intake: Receipt): boolean {
 
 function sumOf({ delivered, filtered, deadLettered, dropped, pending }: Receipt["counts"]): number {
   return delivered + filtered + deadLettered + dropped + pending;
+}
+
+async function deferralProblem(
+  receipts: ObjectStore,
+  key: string | undefined,
+): Promise<{ readonly code: ProblemCode; readonly is: string } | undefined> {
+  try {
+    if (key !== undefined) {
+      await readDeferral(receipts, key);
+      return undefined;
+    }
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    if (error.code === "FAILED") return { code: "DEFERRAL_DAMAGED", is: "cannot be understood" };
+    if (error.code !== "NOT_FOUND") throw error;
+  }
+  return { code: "DEFERRAL_GONE", is: "is gone" };
 }
 
 async function countLetters(

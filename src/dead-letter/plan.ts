@@ -288,7 +288,7 @@ export async function makePlan(options: PlanOptions): Promise<Plan> {
     counters.close();
   };
   const byObject = new Map<string, Pending[]>();
-  for await (const deferral of pendingOf(stores.receipts, filter)) {
+  for await (const deferral of pendingOf(stores.receipts, filter, onDamaged)) {
     const waiting = byObject.get(deferral.objectHash);
     if (waiting === undefined) byObject.set(deferral.objectHash, [deferral]);
     else waiting.push(deferral);

@@ -172,12 +172,17 @@ export interface Pending extends WaitingDeferral {
  * What is pending, as far as the filter lets it through. A filter for what only letters hold, such as tenants, lets
  * nothing through: a deferral has ranges of records and no payload.
  *
+ * @param onDamaged told of a deferral that cannot be understood; `fanout books` finds it, too.
  * @throws {StoreError} when the store cannot be read.
  */
-export async function* pendingOf(store: ObjectStore, filter: LetterFilter): AsyncGenerator<Pending> {
+export async function* pendingOf(
+  store: ObjectStore,
+  filter: LetterFilter,
+  onDamaged: (error: StoreError) => void = () => {},
+): AsyncGenerator<Pending> {
   if (isAboutLetters(filter)) return;
   const { ids = [], within } = filter;
-  for await (const deferral of readDeferrals(store)) {
+  for await (const deferral of readDeferrals(store, { onDamaged })) {
     const { object, sink } = deferral;
     const objectHash = hashOf(object);
     if (!matchesObject(filter, object) || !mayHoldIds(filter, objectHash)) continue;

@@ -242,7 +242,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayResult> {
   const deferrals = new Map<string, Pending>();
   let pending = 0;
   if (drop === undefined) {
-    for await (const each of pendingOf(stores.receipts, filter)) {
+    for await (const each of pendingOf(stores.receipts, filter, ({ message }) => failures.add(message))) {
       if (!lanes.has(each.sink)) continue;
       deferrals.set(each.storeKey, each);
       pending += each.count;

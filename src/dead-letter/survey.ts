@@ -77,7 +77,7 @@ export async function survey(
     for await (const letter of letters) surveyor.add(refusedOf(objectHash, letter));
   };
   await visitLetters(stores, filter, visit, onDamaged);
-  for await (const pending of pendingOf(stores.receipts, filter)) surveyor.addPending(pending);
+  for await (const pending of pendingOf(stores.receipts, filter, onDamaged)) surveyor.addPending(pending);
   return surveyor.survey();
 }
 

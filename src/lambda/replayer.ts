@@ -77,7 +77,10 @@ export async function createReplayer(
 
   const deferrals = async (): Promise<WaitingDeferral[]> => {
     const all: WaitingDeferral[] = [];
-    for (const sink of lanes) for await (const each of readDeferrals(receipts, sink)) all.push(each);
+    const onDamaged = ({ message }: StoreError) => log.error("a deferral is left out", { reason: message });
+    for (const sink of lanes) {
+      for await (const each of readDeferrals(receipts, { sink, onDamaged })) all.push(each);
+    }
     return all;
   };
 

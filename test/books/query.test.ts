@@ -153,6 +153,15 @@ describe("a gap is found and named:", () => {
     for (const key of waiting.world.deferrals()) receipts.objects.delete(key);
     expect(codes(await booksOf(waiting))).toEqual(["DEFERRAL_GONE b"]);
   });
+
+  test("something pending with a deferral that nobody understands", async () => {
+    const waiting = await somethingWaits(1);
+    const { receipts } = waiting.world;
+    for (const key of waiting.world.deferrals()) {
+      receipts.objects.set(key, { bytes: Buffer.from("{"), lastModified: 0 });
+    }
+    expect(codes(await booksOf(waiting))).toEqual(["DEFERRAL_DAMAGED b"]);
+  });
 });
 
 describe("one tenant's books", () => {
@@ -303,8 +312,12 @@ describe("what cannot be read while the store is still listing", () => {
     await expect(booksOf(await damage("books/", ".receipt.json"))).rejects.toThrow(/is not a receipt/);
   });
 
-  test("is an error of whoever reads the deferrals", async () => {
+  test("of the deferrals is told, one by one", async () => {
     const { world } = await damage("deferrals/", ".json");
-    await expect(readDeferrals(world.receipts).next()).rejects.toThrow(/is not a deferral/);
+    const told: string[] = [];
+    const onDamaged = ({ message }: Error) => told.push(message);
+    expect(await readDeferrals(world.receipts, { onDamaged }).next()).toMatchObject({ done: true });
+    expect(told.length).toBeGreaterThan(0);
+    for (const sentence of told) expect(sentence).toMatch(/is not a deferral/);
   });
 });

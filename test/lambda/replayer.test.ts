@@ -236,6 +236,19 @@ describe("deferrals that are due", () => {
     expect(slow.stored.size).toBe(180);
   });
 
+  test("of which one cannot be understood are drained all the same, and that one is told", async () => {
+    const ill = scriptedSink("ill");
+    ill.reply = down();
+    const world = await deferred([ill], "a", "b");
+    ill.reply = () => delivered;
+    const [first = ""] = world.deferrals();
+    world.receipts.objects.set(first, { bytes: Buffer.from("{"), lastModified: 0 });
+    await world.clock.advance(day);
+    const replay = await replayerIn(world, [ill]);
+    expect(await replay()).toMatchObject({ waiting: 1, settled: 1 });
+    expect(written).toContain("is not a deferral that this version understands");
+  });
+
   test("that a settled lane has left behind are removed", async () => {
     const ill = scriptedSink("ill");
     ill.reply = down();
