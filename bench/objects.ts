@@ -15,7 +15,7 @@ export interface ObjectShape {
 /** When the objects were written, whatever day it is: the start of 2026-11-02, UTC. */
 export const writtenAt: number = Date.UTC(2026, 10, 2);
 
-const tenants = 200;
+const tenants = 100;
 const repositories = [
   "payments-api",
   "infra }{ terraform",

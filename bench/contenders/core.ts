@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { gunzipSync } from "node:zlib";
+import { keepRecordsYoung } from "../../src/heap.ts";
 import {
   createWorker,
   defineSink,
@@ -30,6 +31,8 @@ export default async function core({
   urls,
   core: setup = { sinks: ["null"] },
 }: Order): Promise<Contender> {
+  // As the Lambda function does.
+  keepRecordsYoung();
   const key = path.basename(file);
   const source =
     setup.fromFile === true

@@ -5,6 +5,7 @@ import { type DrainReport, drainDeferrals, readDeferrals, type WaitingDeferral }
 import { intakeLane } from "../dead-letter/dead-letter.ts";
 import { createLetterCounter } from "../dead-letter/waiting.ts";
 import { type Clock, systemClock } from "../delivery/clock.ts";
+import { keepRecordsYoung } from "../heap.ts";
 import type { Logger } from "../log.ts";
 import { type ObjectStore, StoreError } from "../store/object-store.ts";
 import type { Worker } from "../worker.ts";
@@ -68,6 +69,7 @@ const marginShare = 1 / 4;
 export async function createReplayer(
   options: ReplayerOptions,
 ): Promise<(event: unknown, context: ReplayerContext) => Promise<ReplayerReport>> {
+  keepRecordsYoung();
   const { receipts, deadLetters, sinks, clock = systemClock, metrics = defaultMetrics() } = options;
   const { giveUpAfterMs = defaultGiveUpAfterMs, logger = defaultLogger() } = options;
   const log = adapt(logger);

@@ -4,6 +4,7 @@ import { type Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
 import { ObjectBusy } from "../books/claim.ts";
 import { type ObjectReport, reportOf } from "../books/report.ts";
 import { type Clock, systemClock } from "../delivery/clock.ts";
+import { keepRecordsYoung } from "../heap.ts";
 import { defaultErrorPrefixes } from "../intake/error-prefixes.ts";
 import { type ObjectRef, parseNotification } from "../intake/notification.ts";
 import type { Logger } from "../log.ts";
@@ -94,6 +95,7 @@ const passing = new Set(["OBJECT_BUSY", "OUT_OF_TIME", "TRANSIENT"]);
 export async function createHandler(
   options: LambdaOptions,
 ): Promise<(event: unknown, context: LambdaContext) => Promise<BatchResponse>> {
+  keepRecordsYoung();
   const { clock = systemClock, metrics = defaultMetrics(), own = [] } = options;
   const { errorPrefixes = defaultErrorPrefixes } = options;
   const logger = options.logger ?? defaultLogger();
