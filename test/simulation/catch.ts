@@ -14,26 +14,29 @@ export interface Catch {
 }
 
 /** Where the hunts begin: far enough from each other for none to see another one's schedules. */
-const starts: readonly number[] = [1, 10_001, 20_001, 30_001, 40_001];
+export const starts: readonly number[] = [1, 10_001, 20_001, 30_001, 40_001];
 
 /** Who has not been caught by then is not caught. */
 const mostSchedules = 500;
 
 /** `progress` hears how many are done. Those that the simulation found are hunted with their own seed alone. */
-export async function catchAll(progress: (done: number, of: number) => void = () => {}): Promise<Catch[]> {
+export async function catchAll(
+  from = starts,
+  progress: (done: number, of: number) => void = () => {},
+): Promise<Catch[]> {
   const hunted = [
-    ...mutants.map(({ name }) => ({ name, from: starts, most: mostSchedules })),
+    ...mutants.map(({ name }) => ({ name, from, most: mostSchedules })),
     ...found.map(({ name, seed }) => ({ name, from: [seed], most: 1 })),
   ];
   const catches = new Map<string, Catch>();
-  await inParallel(hunted, async ({ name, from, most }) => {
-    catches.set(name, catchOf(name, await hunt(name, from, most)));
+  await inParallel(hunted, async ({ name, from: seeds, most }) => {
+    catches.set(name, catchOf(name, await hunt(name, seeds, most)));
     progress(catches.size, hunted.length);
   });
   return hunted.flatMap(({ name }) => catches.get(name) ?? []);
 }
 
-export function tableOfCatches(catches: readonly Catch[]): string {
+export function tableOfCatches(catches: readonly Catch[], from = starts): string {
   const table = new Table({
     head: ["a worker that …", "is caught by", "schedules", "missed"],
     colAligns: ["left", "left", "right", "right"],
@@ -43,7 +46,7 @@ export function tableOfCatches(catches: readonly Catch[]): string {
     const seed = found.find((each) => each.name === name)?.seed;
     table.push([name, invariant ?? "nothing", seed === undefined ? schedules : `seed ${seed}`, missed]);
   }
-  return `${table.toString()}\nschedules: the median of ${starts.length} seeds, of at most ${mostSchedules} each\n`;
+  return `${table.toString()}\nschedules: the median of ${from.length} seeds, of at most ${mostSchedules} each\n`;
 }
 
 function catchOf(name: string, hunts: readonly Hunt[]): Catch {

@@ -52,7 +52,7 @@ async function tellOne(): Promise<void> {
 }
 
 async function showMutants(): Promise<void> {
-  const catches = await catchAll((done, of) => process.stderr.write(`${done} of ${of}\n`));
+  const catches = await catchAll(undefined, (done, of) => process.stderr.write(`${done} of ${of}\n`));
   process.stdout.write(tableOfCatches(catches));
   process.exitCode = catches.every(({ missed }) => missed === 0) ? 0 : 1;
 }
