@@ -35,7 +35,7 @@ export { stableUuid } from "./delivery/ids.ts";
 export type { Provision, ProvisionContext, SinkPlan } from "./delivery/provision.ts";
 export type { RetryPolicy } from "./delivery/retry.ts";
 export * from "./delivery/sink.ts";
-export { allFinite, quoteName } from "./delivery/values.ts";
+export { allFinite, isoTime, quoteName } from "./delivery/values.ts";
 export type { JsonObject, JsonValue, MetricEvent } from "./event.ts";
 export type { GivenUp, GiveUpOrder } from "./give-up.ts";
 export type { ObjectRef } from "./intake/notification.ts";

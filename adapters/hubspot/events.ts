@@ -130,7 +130,7 @@ export function hubspotEventsSink(options: HubspotEventsOptions): Sink<HubspotOc
         // Definitions go by the bare name; an `eventName` without `portalId` makes the qualified one.
         name: eventName(event).replace(/^pe\d+_/, ""),
         metric,
-        properties: [...named(event, fields(event))].map(([name]) => name),
+        properties: named(event, fields(event)).map(([name]) => name),
       }));
       return await provisionEvents({ accessToken, baseUrl }, definitions, context);
     },
@@ -165,16 +165,19 @@ function readObjectId(value: JsonValue | undefined): string | undefined | null {
   return isId && !String(value).startsWith("-") ? String(value) : null;
 }
 
-function* named(event: MetricEvent, fields: Iterable<Field>): Iterable<Field> {
-  yield ["tenant_id", event.tenantId];
-  for (const [field, value] of fields) yield [toName(field), value];
+function named(event: MetricEvent, fields: Iterable<Field>): readonly Field[] {
+  const all: Field[] = [["tenant_id", event.tenantId]];
+  for (const [field, value] of fields) all.push([toName(field), value]);
+  return all;
 }
 
-function* allFields({ metadata, data }: MetricEvent): Iterable<Field> {
+function allFields({ metadata, data }: MetricEvent): readonly Field[] {
+  const all: Field[] = [];
   for (const field of Object.entries(metadata)) {
-    if (field[0] !== "tenant_id" && field[0] !== "event_id") yield field;
+    if (field[0] !== "tenant_id" && field[0] !== "event_id") all.push(field);
   }
-  for (const field of Object.entries(data)) if (field[0] !== "event_time") yield field;
+  for (const field of Object.entries(data)) if (field[0] !== "event_time") all.push(field);
+  return all;
 }
 
 /**

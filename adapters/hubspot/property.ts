@@ -1,5 +1,5 @@
 // HubSpot properties: text under a name of their own alphabet, from the fields of a record.
-import { type JsonValue, quoteName } from "../../src/index.ts";
+import { isoTime, type JsonValue, quoteName } from "../../src/index.ts";
 import type { Code } from "./refusals.ts";
 
 export type Properties = Record<string, string>;
@@ -68,11 +68,13 @@ export function checkTenantId(tenantId: string, longest: number): Rejection | un
 
 /** A time as HubSpot takes it: ISO 8601 with a year of four digits. */
 export function toTime(time: number): string | Rejection {
-  const text = new Date(time).toISOString();
-  return /^\d{4}-/.test(text)
-    ? text
+  return time >= yearZero && time < yearTenThousand
+    ? isoTime(time)
     : reject("TIME_INVALID", "data.event_time is not in the years 0 to 9999");
 }
+
+const yearZero = Date.parse("0000-01-01T00:00:00Z");
+const yearTenThousand = Date.UTC(10_000, 0);
 
 /**
  * Values as text: numbers as JSON writes them (`0`, `1e+21`), `true` and `false` by name, lists and objects as

@@ -3,7 +3,9 @@
 // both say the same.
 import {
   type Encoded,
+  isoTime,
   type JsonObject,
+  type JsonValue,
   type MetricEvent,
   type Repeats,
   type Sink,
@@ -149,18 +151,19 @@ function defaultTraits({ metadata }: MetricEvent): JsonObject {
 
 /** The named fields under their new names, without those that are absent or empty. */
 function pick(from: JsonObject, names: Readonly<Record<string, string>>): JsonObject {
-  const known = Object.entries(names).flatMap(([name, as]) => {
+  const known: Record<string, JsonValue> = {};
+  for (const [name, as] of Object.entries(names)) {
     const value = from[name];
-    return value === undefined || value === null || value === "" ? [] : [[as, value] as const];
-  });
-  return Object.fromEntries(known);
+    if (value !== undefined && value !== null && value !== "") known[as] = value;
+  }
+  return known;
 }
 
 /** Segment does not scope a messageId to a source: it must be unique in the world, and shorter than 100 characters. */
 function commonOf({ id, metricName, tenantId, time }: MetricEvent, call: "track" | "group") {
   return {
     messageId: stableUuid("segment", call, tenantId, metricName, id),
-    timestamp: new Date(time).toISOString(),
+    timestamp: isoTime(time),
     context: { groupId: tenantId, library },
   };
 }

@@ -20,3 +20,26 @@ const longestName = 60;
 export function quoteName(name: string): string {
   return `"${name.slice(0, longestName).replace(/["'\p{C}]/gu, "?")}"`;
 }
+
+/** The hour that was asked for last: events come in order, so it nearly always is the next one's as well. */
+let lastHour = Number.NaN;
+let lastHourText = "";
+const msOfHour = 3_600_000;
+
+/** As `toISOString` of a `Date`, for a fifth of its time. */
+export function isoTime(time: number): string {
+  const hour = Math.floor(time / msOfHour);
+  if (hour !== lastHour) {
+    // 2026-11-02T10:00:00.000Z: up to the minutes. A year beyond 9999 has more digits.
+    lastHourText = new Date(time).toISOString().slice(0, -"00:00.000Z".length);
+    lastHour = hour;
+  }
+  const rest = time - hour * msOfHour;
+  const minutes = Math.floor(rest / 60_000);
+  const seconds = Math.floor((rest % 60_000) / 1000);
+  return `${lastHourText}${digits(minutes, 2)}:${digits(seconds, 2)}.${digits(rest % 1000, 3)}Z`;
+}
+
+function digits(value: number, count: number): string {
+  return String(value).padStart(count, "0");
+}

@@ -97,7 +97,6 @@ export class Splitter {
   #split(ended: boolean): RawRecord[] {
     const records: RawRecord[] = [];
     for (;;) {
-      if (this.#lines > 1) this.#readLines(records);
       const record = this.#next(ended);
       if (record === undefined) return records;
       records.push(record);
@@ -170,21 +169,6 @@ export class Splitter {
     this.#at = candidate;
     this.#lines = buffer[candidate] === LINE_FEED ? this.#lines + 1 : 0;
     return record;
-  }
-
-  /** The usual case, in few steps: one object a line, line after line, up to the first that is anything else. */
-  #readLines(records: RawRecord[]): void {
-    const buffer = this.#buffer;
-    if (this.#mode !== "between" || this.#at < this.#distrusted) return;
-    if (buffer[this.#at] === LINE_FEED) this.#at++;
-    while (buffer[this.#at] === OPEN_OBJECT) {
-      const end = buffer.indexOf(LINE_FEED, this.#at);
-      if (buffer[end - 1] !== CLOSE_OBJECT || end - this.#at > this.#maxBytes) return;
-      const record = this.#parse(end);
-      if (record === undefined) return;
-      records.push(record);
-      this.#at = end + 1;
-    }
   }
 
   /** Goes to the next byte that is neither white space nor a byte order mark; undefined when it has not arrived. */
