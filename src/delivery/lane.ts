@@ -108,6 +108,9 @@ export interface Lane {
 
 const defaultTimeoutMs = 30_000;
 
+/** Made once: an abort without a reason makes one, stack and all, for every request. */
+const requestOver = new Error("the request is over");
+
 interface Entry {
   readonly event: MetricEvent;
   readonly payload: unknown;
@@ -267,7 +270,7 @@ export function createLane(options: LaneOptions): Lane {
     // One controller a request, and its timer through the clock: what AbortSignal.any and a timeout signal make
     // stays in memory for as long as the run's signal and the timeout last.
     const over = new AbortController();
-    const cut = () => over.abort();
+    const cut = () => over.abort(requestOver);
     signal.addEventListener("abort", cut, { once: true });
     const timeoutMs = limits.timeoutMs ?? defaultTimeoutMs;
     const late = clock.sleep(timeoutMs, over.signal).then((): Verdict => {
