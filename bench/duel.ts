@@ -8,9 +8,11 @@ import { median } from "./row.ts";
 const local = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
 /** Each contender warms up for so long, and for a round at least: the compiler and the heap need some time to settle. */
-const warmUpMs = 2_000;
+const warmUpMs = { quick: 400, full: 2_000 } as const;
 
 export interface DuelOptions {
+  readonly quick: boolean;
+  /** Rounds that count; quick ones are a third. */
   readonly rounds: number;
 }
 
@@ -19,7 +21,7 @@ export type Challenge = Omit<Order, "urls">;
 /** What every contender's rounds cost, in the same order. */
 export async function duel(
   challenges: readonly Challenge[],
-  { rounds }: DuelOptions,
+  { quick, rounds }: DuelOptions,
 ): Promise<readonly (readonly Measured[])[]> {
   const vendors = fork(local("acceptors.ts"));
   // acceptors.ts sends nothing else.
@@ -28,15 +30,15 @@ export async function duel(
   try {
     for (const challenge of challenges) {
       const order: Order = { ...challenge, urls };
-      const child = fork(local("runner.ts"), [JSON.stringify(order)]);
-      children.push(child);
-      await next(child);
+      children.push(fork(local("runner.ts"), [JSON.stringify(order)]));
     }
+    await Promise.all(children.map(next));
     for (const child of children) {
-      for (let spent = 0; spent < warmUpMs; ) spent += (await run(child)).wallMs;
+      const enough = quick ? warmUpMs.quick : warmUpMs.full;
+      for (let spent = 0; spent < enough; ) spent += (await run(child)).wallMs;
     }
     const results = children.map((): Measured[] => []);
-    for (let round = 0; round < rounds; round++) {
+    for (let round = 0; round < (quick ? Math.ceil(rounds / 3) : rounds); round++) {
       for (const [index, child] of children.entries()) results[index]?.push(await run(child));
     }
     return results;

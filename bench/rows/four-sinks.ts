@@ -11,13 +11,13 @@ export const sinks: Section = {
   async measure({ quick, folder }) {
     const rows: Row[] = [];
     for (const bytes of [500, 1000] as const) {
-      const file = await writeObject(folder, { records: quick ? 5000 : 20_000, bytes, framing: "ndjson" });
+      const file = await writeObject(folder, { records: quick ? 4000 : 20_000, bytes, framing: "ndjson" });
       const [theirs, ours] = await duel(
         [
           { contender: "vendor-sdks", file },
           { contender: "core", file, core: { sinks: fourSinks } },
         ],
-        { rounds: quick ? 3 : 7 },
+        { quick, rounds: 7 },
       );
       const name = `four sinks against the four vendor SDKs, ${bytes} B`;
       rows.push(

@@ -11,7 +11,7 @@ import { writeObject } from "../objects.ts";
 import { atMost, megabytes, type Row, type Section, times } from "../row.ts";
 
 /** Megabytes of JSON. */
-const sizes = { quick: [5, 64], full: [5, 128, 1000] } as const;
+const sizes = { quick: [5, 32], full: [5, 128, 1000] } as const;
 const mostMegabytes = 160;
 
 const repository = fileURLToPath(new URL("../../", import.meta.url));

@@ -8,13 +8,13 @@ export const mixpanel: Section = {
   async measure({ quick, folder }) {
     const rows: Row[] = [];
     for (const bytes of [500, 1000] as const) {
-      const file = await writeObject(folder, { records: quick ? 20_000 : 40_000, bytes, framing: "ndjson" });
+      const file = await writeObject(folder, { records: quick ? 10_000 : 40_000, bytes, framing: "ndjson" });
       const [plain, ours] = await duel(
         [
           { contender: "plain-mixpanel", file },
           { contender: "core", file, core: { sinks: ["mixpanel"] } },
         ],
-        { rounds: quick ? 5 : 11 },
+        { quick, rounds: 15 },
       );
       const name = `Mixpanel against plain good code, ${bytes} B`;
       rows.push(atLeast(name, ratio(plain, ours), 1, times, perSecond(ours)));
@@ -25,7 +25,7 @@ export const mixpanel: Section = {
         { contender: "tutorial-mixpanel", file },
         { contender: "core", file, core: { sinks: ["mixpanel"] } },
       ],
-      { rounds: quick ? 3 : 7 },
+      { quick, rounds: 7 },
     );
     const name = "Mixpanel against one request a record with p-retry, 500 B";
     rows.push(atLeast(name, ratio(tutorial, ours), 10, times, `${perSecond(tutorial)} there`));

@@ -6,7 +6,7 @@ import { median, type Row, type Section, times } from "../row.ts";
 export const scale: Section = {
   name: "scale",
   async measure({ quick, folder }) {
-    const records = quick ? 20_000 : 50_000;
+    const records = quick ? 10_000 : 50_000;
     const files = await Promise.all(
       [records, 10 * records].map((each) =>
         writeObject(folder, { records: each, bytes: 500, framing: "ndjson" }),
@@ -14,7 +14,7 @@ export const scale: Section = {
     );
     const [one, ten] = await duel(
       files.map((file) => ({ contender: "core", file, core: { sinks: ["null"], fromFile: true } }) as const),
-      { rounds: quick ? 3 : 7 },
+      { quick, rounds: 9 },
     );
     const cpu = median((ten ?? []).map(({ cpuMs }, round) => cpuMs / (one?.[round]?.cpuMs ?? Number.NaN)));
     const isTenfold: Row = {
