@@ -47,13 +47,13 @@ export interface LaneRecord {
 }
 
 export interface LanePolicy {
-  /** Records that a lane holds at once, default 10,000 … */
+  /** Records that a lane holds at once, default 5,000 … */
   readonly maxItems: number;
-  /** … and the bytes of them, originals and payloads, default 8 MiB: full requests for a hundred partitions. */
+  /** … and the bytes of them, originals and payloads, default 2 MiB: batches for a few requests. */
   readonly maxBytes: number;
 }
 
-export const defaultLanePolicy: LanePolicy = { maxItems: 10_000, maxBytes: 8 * 1024 * 1024 };
+export const defaultLanePolicy: LanePolicy = { maxItems: 5_000, maxBytes: 2 * 1024 * 1024 };
 
 export interface LaneOptions {
   readonly state: SinkState;
