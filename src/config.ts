@@ -1,13 +1,13 @@
 // What a configuration file says: which sinks, which routes, where the books and the dead letters are.
-import * as z from "zod";
 import type { BreakerPolicy } from "./delivery/breaker.ts";
 import type { RetryPolicy } from "./delivery/retry.ts";
 import type { Sink } from "./delivery/sink.ts";
-import { policySchemas, sentence, sinkSchema } from "./option-check.ts";
+import { policyShapes, sinkShape } from "./option-check.ts";
 import { concealing } from "./routing/conceal.ts";
 import type { Metric } from "./routing/metric.ts";
 import { catalogRoutes, type Route } from "./routing/route.ts";
 import { sinkProblems } from "./routing/sink-check.ts";
+import { list, must, object, optional, problemsOf } from "./shape.ts";
 import type { WorkerLimits } from "./worker.ts";
 
 export interface FanoutConfig {
@@ -55,22 +55,29 @@ export class ConfigError extends Error {
   }
 }
 
-const names = z.union([z.literal("*"), z.array(z.string().min(1))], {
-  error: 'must be "*" or a list of names',
-});
-const place = z
-  .string({ error: "must be a folder or an s3:// URL" })
-  .min(1, "must be a folder or an s3:// URL");
+const names = must(
+  (value): value is Route["sinks"] =>
+    value === "*" ||
+    (Array.isArray(value) && [...value].every((name) => typeof name === "string" && name !== "")),
+  'must be "*" or a list of names',
+);
+const place = must(
+  (value): value is string => typeof value === "string" && value !== "",
+  "must be a folder or an s3:// URL",
+);
 
-const configSchema = z.strictObject({
-  sinks: z.array(sinkSchema).min(1, "must name at least one sink"),
-  receipts: place,
-  deadLetters: place,
-  // Checked when it was loaded.
-  metrics: z.array(z.unknown(), { error: "must be what loadCatalog returns" }).optional(),
-  routes: z.array(z.strictObject({ metrics: names, sinks: names })).optional(),
-  ...policySchemas,
-});
+const configShape = object(
+  {
+    sinks: list(sinkShape, "must name at least one sink"),
+    receipts: place,
+    deadLetters: place,
+    // Checked when it was loaded.
+    metrics: optional(must(Array.isArray, "must be what loadCatalog returns")),
+    routes: optional(list(object<Route>({ metrics: names, sinks: names }, { closed: true }))),
+    ...policyShapes,
+  },
+  { closed: true },
+);
 
 /**
  * Makes the configuration and checks it. With `request.sinks` only the sinks of these names are kept, whatever the
@@ -81,8 +88,8 @@ const configSchema = z.strictObject({
  */
 export async function resolveConfig(make: MakeConfig, request: ConfigRequest): Promise<FanoutConfig> {
   const config = await make(request);
-  const checked = configSchema.safeParse(config);
-  if (!checked.success) throw new ConfigError(checked.error.issues.map(sentence));
+  const wrong = problemsOf(configShape, config, "the configuration");
+  if (wrong.length > 0) throw new ConfigError(wrong);
   const known = config.sinks.map(({ name }) => name);
   const doubled = new Set(known.filter((name, index) => known.indexOf(name) !== index));
   const problems = [...doubled].map((name) => `two sinks are named ${name}; their books would mix`);

@@ -1,95 +1,127 @@
 // What numbers a worker can work with: sinks' limits, and the policies that configurations and libraries set.
-import * as z from "zod";
+import type { BreakerPolicy } from "./delivery/breaker.ts";
+import type { RetryPolicy } from "./delivery/retry.ts";
+import type { Sink } from "./delivery/sink.ts";
+import { expected, list, must, number, object, optional, problemsOf, type Shape } from "./shape.ts";
+import type { WorkerLimits } from "./worker.ts";
 
-const called = z.custom((value) => typeof value === "function", "must be a function");
+const called = must((value) => typeof value === "function", "must be a function");
 
-/** NaN and the infinities are no numbers to zod. */
-function number(error: string) {
-  return z.number({ error });
-}
-const aWhole = "must be a whole number, 1 or more";
-const whole = z.int({ error: aWhole }).positive(aWhole);
-const aWholeOrNone = "must be a whole number, 0 or more";
-const wholeOrNone = z.int({ error: aWholeOrNone }).nonnegative(aWholeOrNone);
-const aRate = "must be a number above 0";
-const rate = number(aRate).positive(aRate);
+const whole = number(
+  (value) => Number.isSafeInteger(value) && value >= 1,
+  "must be a whole number, 1 or more",
+);
+const wholeOrNone = number(
+  (value) => Number.isSafeInteger(value) && value >= 0,
+  "must be a whole number, 0 or more",
+);
+const rate = number((value) => value > 0 && Number.isFinite(value), "must be a number above 0");
 /** A timer of Node's holds no more: https://nodejs.org/api/timers.html#settimeoutcallback-delay-args. 24 days. */
 const longestMs = 2 ** 31 - 1;
-const aTime = `must be a number of milliseconds from 0 to ${longestMs}`;
-const milliseconds = number(aTime).nonnegative(aTime).max(longestMs, aTime);
+const milliseconds = number(
+  (value) => value >= 0 && value <= longestMs,
+  `must be a number of milliseconds from 0 to ${longestMs}`,
+);
 /** Nothing waits for it. */
-const aSpan = "must be a number of milliseconds, 0 or more";
-const span = number(aSpan).nonnegative(aSpan);
-const aWait = `must be a number of milliseconds above 0, up to ${longestMs}`;
-const someMilliseconds = number(aWait).positive(aWait).max(longestMs, aWait);
+const span = number(
+  (value) => value >= 0 && Number.isFinite(value),
+  "must be a number of milliseconds, 0 or more",
+);
+const someMilliseconds = number(
+  (value) => value > 0 && value <= longestMs,
+  `must be a number of milliseconds above 0, up to ${longestMs}`,
+);
 
-export const sinkSchema = z.looseObject({
-  // It is part of the books' keys.
-  name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'must consist of a-z, 0-9 and "-"'),
-  limits: z
-    .looseObject({
+// It is part of the books' keys.
+const lawfulName = must(
+  (value): value is string => typeof value === "string" && /^[a-z0-9][a-z0-9-]*$/.test(value),
+  (value) => (typeof value === "string" ? 'must consist of a-z, 0-9 and "-"' : expected("string")(value)),
+);
+
+/** What the check of a sink proves; its other members are the core's own to look at. */
+type Checked = Pick<Sink<unknown>, "name" | "limits"> & { readonly encode: unknown; readonly send: unknown };
+
+export const sinkShape: Shape<Checked> = object<Checked>({
+  name: lawfulName,
+  limits: object<Sink<unknown>["limits"]>(
+    {
       itemsPerRequest: whole,
       bytesPerRequest: whole,
       bytesPerItem: whole,
-      envelopeBytes: wholeOrNone.optional(),
+      envelopeBytes: optional(wholeOrNone),
       concurrency: whole,
-      requestsPerSecond: rate.optional(),
-      timeoutMs: someMilliseconds.optional(),
-      backoff: z
-        .looseObject({ leastMs: someMilliseconds, mostMs: someMilliseconds })
-        .refine(({ leastMs, mostMs }) => mostMs >= 2 * leastMs, {
-          path: ["mostMs"],
-          error: "must be at least twice leastMs, or there is nothing to draw from",
-        })
-        .optional(),
-    })
-    .refine(({ envelopeBytes = 0, bytesPerRequest }) => envelopeBytes < bytesPerRequest, {
-      path: ["envelopeBytes"],
-      error: "must be less than bytesPerRequest, or no item fits into a request",
-    }),
+      requestsPerSecond: optional(rate),
+      timeoutMs: optional(someMilliseconds),
+      backoff: optional(
+        object<{ leastMs: number; mostMs: number }>(
+          { leastMs: someMilliseconds, mostMs: someMilliseconds },
+          {
+            together: ({ leastMs, mostMs }) =>
+              mostMs >= 2 * leastMs
+                ? undefined
+                : ["mostMs", "must be at least twice leastMs, or there is nothing to draw from"],
+          },
+        ),
+      ),
+    },
+    {
+      together: ({ envelopeBytes = 0, bytesPerRequest }) =>
+        envelopeBytes < bytesPerRequest
+          ? undefined
+          : ["envelopeBytes", "must be less than bytesPerRequest, or no item fits into a request"],
+    },
+  ),
   encode: called,
   send: called,
 });
 
-export const policySchemas = {
-  limits: z
-    .strictObject({
-      maxItems: whole,
-      maxBytes: whole,
-      maxRecordBytes: whole,
-      patienceMs: milliseconds,
-      maxInflatedBytes: whole,
-      maxRatio: rate,
-      maxAgeMs: span,
-      maxAheadMs: span,
-    })
-    .partial()
-    .optional(),
-  retry: z
-    .strictObject({
-      attempts: whole,
-      firstMs: milliseconds,
-      maxMs: milliseconds,
-      longestWaitMs: milliseconds,
-    })
-    .partial()
-    .optional(),
-  breaker: z
-    .strictObject({ failures: whole, overMs: milliseconds, openMs: milliseconds })
-    .partial()
-    .optional(),
-};
+interface Policies {
+  readonly limits?: Partial<WorkerLimits>;
+  readonly retry?: Partial<RetryPolicy>;
+  readonly breaker?: Partial<BreakerPolicy>;
+}
 
-const optionsSchema = z.looseObject({ sinks: z.array(sinkSchema), ...policySchemas });
+export const policyShapes = {
+  limits: optional(
+    object<Partial<WorkerLimits>>(
+      {
+        maxItems: optional(whole),
+        maxBytes: optional(whole),
+        maxRecordBytes: optional(whole),
+        patienceMs: optional(milliseconds),
+        maxInflatedBytes: optional(whole),
+        maxRatio: optional(rate),
+        maxAgeMs: optional(span),
+        maxAheadMs: optional(span),
+      },
+      { closed: true },
+    ),
+  ),
+  retry: optional(
+    object<Partial<RetryPolicy>>(
+      {
+        attempts: optional(whole),
+        firstMs: optional(milliseconds),
+        maxMs: optional(milliseconds),
+        longestWaitMs: optional(milliseconds),
+      },
+      { closed: true },
+    ),
+  ),
+  breaker: optional(
+    object<Partial<BreakerPolicy>>(
+      { failures: optional(whole), overMs: optional(milliseconds), openMs: optional(milliseconds) },
+      { closed: true },
+    ),
+  ),
+};
 
 /** Every problem of a worker's options in one sentence; none when they are right. */
 export function optionProblems(options: unknown): string[] {
-  const checked = optionsSchema.safeParse(options);
-  return checked.success ? [] : checked.error.issues.map(sentence);
+  return problemsOf(optionsShape, options, "the configuration");
 }
 
-/** zod's own words say what was expected and what kind of thing was there, never its value. */
-export function sentence({ path, message }: z.core.$ZodIssue): string {
-  const where = path.length === 0 ? "the configuration" : path.map(String).join(".");
-  return `${where}: ${message}`;
-}
+const optionsShape = object<Policies & { readonly sinks: readonly Checked[] }>({
+  sinks: list(sinkShape),
+  ...policyShapes,
+});

@@ -1,70 +1,70 @@
 // A receipt: the commit point of one object version and lane. What it says happened, happened.
-import * as z from "zod";
+import { list, nullable, number, object, optional, problemsOf, type Shape, text } from "../shape.ts";
 import { type ObjectStore, readAll, StoreError } from "../store/object-store.ts";
 
-const count = z.int().nonnegative();
-const range = z.object({ from: count, to: count.nullable() });
-const objectVersion = z.object({ bucket: z.string(), key: z.string(), version: z.string() });
-
-const receiptSchema = z.object({
-  object: objectVersion,
+export interface Receipt {
+  object: { bucket: string; key: string; version: string };
   /** The sink's name, or `_intake` for the records that are no valid events. */
-  lane: z.string(),
-  generation: z.int().positive(),
+  lane: string;
+  generation: number;
   /** The generation whose receipt this one goes on from; null for the first. */
-  continues: z.int().positive().nullable(),
+  continues: number | null;
   /** Milliseconds since the epoch. */
-  writtenAt: z.int(),
+  writtenAt: number;
   /**
    * All that has happened so far, earlier generations included. For a sink
    * `valid = delivered + filtered + deadLettered + dropped + pending`; for `_intake`,
    * `records = valid + deadLettered + dropped`.
    */
-  counts: z.object({
-    records: count,
-    valid: count,
-    delivered: count,
-    filtered: count,
-    deadLettered: count,
-    /** Dead letters that an operator gave up, with a reason: they are in the archive. */
-    dropped: count,
-    pending: count,
-  }),
+  counts: Counts;
   /** The keys of all dead-letter files that count, in the dead-letter store. */
-  letters: z.array(z.string()),
+  letters: string[];
   /** What is left to do. */
-  pending: z.array(range),
+  pending: Range[];
   /** Records before this index have been read and are in the counts; null when the object was read to its end. */
-  readTo: count.nullable(),
+  readTo: number | null;
   /** The key of the deferral, when something is pending. */
-  deferral: z.string().optional(),
+  deferral?: string | undefined;
   /** How many runs in a row have left something pending. */
-  tries: count,
+  tries: number;
   /** When the first of those runs ended, in milliseconds since the epoch; absent when nothing is pending. */
-  pendingSince: z.int().optional(),
+  pendingSince?: number | undefined;
   /** Records that were no valid events when the object was read, and were delivered from their dead letters since. */
-  adopted: z.array(range),
+  adopted: Range[];
   /** What operators did with the lane's dead letters, in order. */
-  replays: z.array(
-    z.object({
-      /** The plan's id, or the command's. */
-      id: z.string(),
-      /** Milliseconds since the epoch. */
-      at: z.int(),
-      delivered: count,
-      filtered: count,
-      /** Refused again: they are dead letters with one refusal more. */
-      refused: count,
-      dropped: count,
-    }),
-  ),
+  replays: Replay[];
   /** The newest `event_time` delivered, in milliseconds since the epoch. */
-  newestTime: z.int().optional(),
-});
-export type Receipt = z.infer<typeof receiptSchema>;
-export type Counts = Receipt["counts"];
+  newestTime?: number | undefined;
+}
 
-export type Replay = Receipt["replays"][number];
+export interface Counts {
+  records: number;
+  valid: number;
+  delivered: number;
+  filtered: number;
+  deadLettered: number;
+  /** Dead letters that an operator gave up, with a reason: they are in the archive. */
+  dropped: number;
+  pending: number;
+}
+
+export interface Replay {
+  /** The plan's id, or the command's. */
+  id: string;
+  /** Milliseconds since the epoch. */
+  at: number;
+  delivered: number;
+  filtered: number;
+  /** Refused again: they are dead letters with one refusal more. */
+  refused: number;
+  dropped: number;
+}
+
+/** Indexes of records; `to: null` is to the object's end. */
+interface Range {
+  from: number;
+  to: number | null;
+}
 
 /** The receipt's replays with this one: one entry a command, however many files it has. */
 export function withReplay({ replays }: Receipt, replay: Replay): Replay[] {
@@ -83,27 +83,25 @@ export function withReplay({ replays }: Receipt, replay: Replay): Replay[] {
   ];
 }
 
-const deferralSchema = z.object({
-  object: objectVersion,
-  sink: z.string(),
-  /** Ranges of record indexes; `to: null` is to the object's end. */
-  ranges: z.array(range),
-  /** How many of those records are known to be valid events. */
-  count,
-  reason: z.string(),
-  /** Milliseconds since the epoch. */
-  nextAttemptAt: z.int(),
-  /** The generation of the receipt that names it. */
-  generation: z.int().positive(),
-  /** How many runs in a row have left something pending. */
-  tries: z.int().positive(),
-  /** When the first of those runs ended, in milliseconds since the epoch. */
-  since: z.int(),
-  /** The sink itself, whatever the object, is not to be tried before: it asked for it, or keeps failing. */
-  sinkNotBefore: z.int().optional(),
-});
 /** What is pending of one object for one sink. No payload: the object in the bucket is the payload. */
-export type Deferral = z.infer<typeof deferralSchema>;
+export interface Deferral {
+  object: Receipt["object"];
+  sink: string;
+  ranges: Range[];
+  /** How many of those records are known to be valid events. */
+  count: number;
+  reason: string;
+  /** Milliseconds since the epoch. */
+  nextAttemptAt: number;
+  /** The generation of the receipt that names it. */
+  generation: number;
+  /** How many runs in a row have left something pending. */
+  tries: number;
+  /** When the first of those runs ended, in milliseconds since the epoch. */
+  since: number;
+  /** The sink itself, whatever the object, is not to be tried before: it asked for it, or keeps failing. */
+  sinkNotBefore?: number | undefined;
+}
 
 export const noCounts: Counts = {
   records: 0,
@@ -118,25 +116,80 @@ export const noCounts: Counts = {
 export const encodeReceipt = (receipt: Receipt): Buffer => Buffer.from(JSON.stringify(receipt));
 export const encodeDeferral = (deferral: Deferral): Buffer => Buffer.from(JSON.stringify(deferral));
 
+const time = number(Number.isSafeInteger, "must be a whole number");
+const count = number(
+  (value) => Number.isSafeInteger(value) && value >= 0,
+  "must be a whole number, 0 or more",
+);
+const ordinal = number(
+  (value) => Number.isSafeInteger(value) && value >= 1,
+  "must be a whole number, 1 or more",
+);
+const ranges = list(object<Range>({ from: count, to: nullable(count) }));
+const objectVersion = object<Receipt["object"]>({ bucket: text, key: text, version: text });
+
+const receiptShape = object<Receipt>({
+  object: objectVersion,
+  lane: text,
+  generation: ordinal,
+  continues: nullable(ordinal),
+  writtenAt: time,
+  counts: object<Counts>({
+    records: count,
+    valid: count,
+    delivered: count,
+    filtered: count,
+    deadLettered: count,
+    dropped: count,
+    pending: count,
+  }),
+  letters: list(text),
+  pending: ranges,
+  readTo: nullable(count),
+  deferral: optional(text),
+  tries: count,
+  pendingSince: optional(time),
+  adopted: ranges,
+  replays: list(
+    object<Replay>({ id: text, at: time, delivered: count, filtered: count, refused: count, dropped: count }),
+  ),
+  newestTime: optional(time),
+});
+
+const deferralShape = object<Deferral>({
+  object: objectVersion,
+  sink: text,
+  ranges,
+  count,
+  reason: text,
+  nextAttemptAt: time,
+  generation: ordinal,
+  tries: ordinal,
+  since: time,
+  sinkNotBefore: optional(time),
+});
+
 /** @throws {StoreError} also when what stands there is no receipt. */
 export function readReceipt(store: ObjectStore, key: string): Promise<Receipt> {
-  return readAs(receiptSchema, "receipt", store, key);
+  return readAs(receiptShape, "receipt", store, key);
 }
 
 /** @throws {StoreError} also when what stands there is no deferral. */
 export function readDeferral(store: ObjectStore, key: string): Promise<Deferral> {
-  return readAs(deferralSchema, "deferral", store, key);
+  return readAs(deferralShape, "deferral", store, key);
 }
 
-async function readAs<T>(schema: z.ZodType<T>, what: string, store: ObjectStore, key: string): Promise<T> {
-  const text = (await readAll(store, key)).toString("utf8");
+async function readAs<T>(shape: Shape<T>, what: string, store: ObjectStore, key: string): Promise<T> {
+  const content = (await readAll(store, key)).toString("utf8");
+  let cause: unknown;
   try {
-    return schema.parse(JSON.parse(text));
-  } catch (cause) {
-    throw new StoreError(
-      "FAILED",
-      `${store.location}/${key} is not a ${what} that this version understands`,
-      { cause },
-    );
+    const found: unknown = JSON.parse(content);
+    if (shape(found)) return found;
+    cause = new Error(problemsOf(shape, found, `the ${what}`).join("; "));
+  } catch (error) {
+    cause = error;
   }
+  throw new StoreError("FAILED", `${store.location}/${key} is not a ${what} that this version understands`, {
+    cause,
+  });
 }
