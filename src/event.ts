@@ -5,8 +5,8 @@ export interface JsonObject {
   readonly [key: string]: JsonValue;
 }
 
-/** A valid record. Everything a sink's mapping may look at; frozen in meaning, never mutated. */
-export interface MetricEvent {
+/** What names an event and places it in time. */
+export interface EventHead {
   /**
    * `metadata.event_id` when the record has a usable one (see {@link parseEvent}), else derived from the object's identity and the record's
    * index. The same record has the same id in every attempt, pass, redelivery and replay.
@@ -21,6 +21,10 @@ export interface MetricEvent {
   readonly tenantId: string;
   /** `data.event_time` in milliseconds since the epoch, UTC. An integer. */
   readonly time: number;
+}
+
+/** A valid record. Everything a sink's mapping may look at; frozen in meaning, never mutated. */
+export interface MetricEvent extends EventHead {
   /** The whole `metadata` object as it came, `tenant_id` included. */
   readonly metadata: JsonObject;
   /** The whole `data` object as it came, `event_time` included. */
@@ -107,6 +111,11 @@ export function parseEvent(value: unknown, derivedId: () => string, times?: Time
   const given = metadata["event_id"];
   const id = isText(given) && given.isWellFormed() ? given : derivedId();
   return { event: { id, metricName, tenantId, time, metadata, data } };
+}
+
+/** All that is kept of an event once its sinks have encoded it. */
+export function headOf({ id, metricName, tenantId, time }: MetricEvent): EventHead {
+  return { id, metricName, tenantId, time };
 }
 
 const epochDigits = /^-?\d{1,13}(?:\.\d+)?$/;

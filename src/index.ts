@@ -36,7 +36,7 @@ export type { Provision, ProvisionContext, SinkPlan } from "./delivery/provision
 export type { RetryPolicy } from "./delivery/retry.ts";
 export * from "./delivery/sink.ts";
 export { allFinite, isoTime, quoteName } from "./delivery/values.ts";
-export type { JsonObject, JsonValue, MetricEvent } from "./event.ts";
+export type { EventHead, JsonObject, JsonValue, MetricEvent } from "./event.ts";
 export type { GivenUp, GiveUpOrder } from "./give-up.ts";
 export type { ObjectRef } from "./intake/notification.ts";
 export { type LetterOrder, type LetterReport, MissingSinks } from "./letter-run.ts";

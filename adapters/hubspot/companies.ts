@@ -1,5 +1,5 @@
 // HubSpot companies: the newest event of a tenant and metric becomes properties of the tenant's company.
-import { bodyOf, type Limits, type Outcome, type Sink, type Verdict } from "../../src/index.ts";
+import type { Limits, Outcome, Sink, Verdict } from "../../src/index.ts";
 import { companyEncode, type HubspotCompanyInput } from "./company-mapping.ts";
 import { readLook, readWrite } from "./company-replies.ts";
 import { isName } from "./property.ts";
@@ -139,9 +139,8 @@ export function hubspotCompaniesSink(options: HubspotCompaniesOptions): Sink<Hub
 
       const open = items.filter((_, index) => settled[index] === undefined);
       if (open.length === 0) return settled.map((outcome) => outcome ?? unaccounted);
-      const body = bodyOf('{"inputs":[', open, "]}");
-      const writeReply = await post(account, `${batchPath}/upsert`, body, context);
       const inputs = open.map(({ payload }) => payload);
+      const writeReply = await post(account, `${batchPath}/upsert`, JSON.stringify({ inputs }), context);
       const write = readWrite(writeReply, inputs, context.attempt);
       if ("status" in write && write.status === "refused") return write;
       return items.map(({ payload }, index) => {

@@ -67,8 +67,7 @@ export function companyEncode({
     if ("rejected" in collected) return collected;
     const objectWriteTraceId = stableUuid(id, metricName, event.id);
     const payload = { id, idProperty, objectWriteTraceId, properties: collected.properties };
-    const text = JSON.stringify(payload);
-    return { payload, bytes: Buffer.byteLength(text) + 1, text };
+    return { payload, bytes: Buffer.byteLength(JSON.stringify(payload)) + 1 };
   };
 }
 

@@ -50,7 +50,7 @@ export interface HubspotEventsOptions extends HubspotConnection {
   readonly objectIdField?: string;
 }
 
-/** One input of `send/batch`. */
+/** One input of `send/batch`; a payload is its JSON. */
 export interface HubspotOccurrence {
   readonly uuid: string;
   readonly eventName: string;
@@ -80,7 +80,7 @@ const limits: Limits = {
 };
 
 /** Custom events through `POST /events/v3/send/batch`. @throws when an option can never work. */
-export function hubspotEventsSink(options: HubspotEventsOptions): Sink<HubspotOccurrence> {
+export function hubspotEventsSink(options: HubspotEventsOptions): Sink<string> {
   const { accessToken, baseUrl } = checkConnection(options);
   const { portalId, objectIdField, eventName = (event) => event.metricName, fields = allFields } = options;
   return {
@@ -112,15 +112,15 @@ export function hubspotEventsSink(options: HubspotEventsOptions): Sink<HubspotOc
       }
       const collected = collectProperties(named(event, fields(event)), rules);
       if ("rejected" in collected) return collected;
-      const payload: HubspotOccurrence = {
+      const occurrence: HubspotOccurrence = {
         uuid: stableUuid(event.tenantId, event.metricName, event.id),
         eventName: portalId === undefined ? name : `pe${portalId}_${name}`,
         occurredAt: time,
         ...(objectId === undefined ? {} : { objectId }),
         properties: collected.properties,
       };
-      const text = JSON.stringify(payload);
-      return { payload, bytes: Buffer.byteLength(text) + 1, text };
+      const payload = JSON.stringify(occurrence);
+      return { payload, bytes: Buffer.byteLength(payload) + 1 };
     },
 
     async provision(plans, context) {

@@ -18,7 +18,7 @@ export interface MixpanelMapping {
   readonly metadata?: readonly string[];
 }
 
-/** One element of the body of `/import`. */
+/** One element of the body of `/import`; a payload is its JSON. */
 export interface MixpanelEvent {
   readonly event: string;
   readonly properties: JsonObject;
@@ -49,7 +49,7 @@ const reserved = /^(time|distinct_id|insert_id|ip|token|cut_properties|__proto__
  *   name or a tenant, where it could make two into one, it rejects the event; a user with one is nobody.
  * - Zero, false, null, empty text, lists and objects go out as they are, numbers as JSON writes a double.
  */
-export function mixpanelEncode(mapping: MixpanelMapping): (event: MetricEvent) => Encoded<MixpanelEvent> {
+export function mixpanelEncode(mapping: MixpanelMapping): (event: MetricEvent) => Encoded<string> {
   const { groupKey = "company_id", eventName, metadata } = mapping;
   if (reserved.test(groupKey)) throw new TypeError("mixpanel: groupKey is a reserved name");
   return (event) => {
@@ -90,9 +90,8 @@ export function mixpanelEncode(mapping: MixpanelMapping): (event: MetricEvent) =
     if (cut.size > 0) properties["cut_properties"] = [...cut];
     if (Object.keys(properties).length >= tooMany)
       return reject("TOO_MANY_PROPERTIES", "it has over 254 of them");
-    const payload = { event: name, properties };
-    const text = JSON.stringify(payload);
-    return { payload, bytes: Buffer.byteLength(text) + 1, text };
+    const payload = JSON.stringify({ event: name, properties } satisfies MixpanelEvent);
+    return { payload, bytes: Buffer.byteLength(payload) + 1 };
   };
 }
 

@@ -5,6 +5,7 @@ import {
   bodyOf,
   classifyReply,
   type HttpReply,
+  type Item,
   type Outcome,
   type Sink,
   sinkUnavailable,
@@ -48,7 +49,7 @@ const importLimits = {
 const [eventBytes, requestBytes] = [1024 * 1024 - 1, 2 * 1024 * 1024] as const;
 
 /** Delivers each event once: Mixpanel dedupes by name, time, user and `$insert_id`, which all come from the event. */
-export function mixpanelSink(options: MixpanelOptions): Sink<MixpanelEvent> {
+export function mixpanelSink(options: MixpanelOptions): Sink<string> {
   const {
     host = "https://api.mixpanel.com",
     bytesPerRequest = requestBytes,
@@ -67,20 +68,17 @@ export function mixpanelSink(options: MixpanelOptions): Sink<MixpanelEvent> {
     encode: mixpanelEncode(options),
     send: async ({ items }, { http, signal }) => {
       const reply = await http({ method: "POST", url, headers, body: bodyOf("[", items, "]") }, signal);
-      return mixpanelOutcomes(
-        reply,
-        items.map((item) => item.payload),
-      );
+      return mixpanelOutcomes(reply, items);
     },
   };
 }
 
-/** What a reply to the events sent says of them. What is unknown may be sent again: Mixpanel dedupes. */
+/** What a reply to the items sent says of them. What is unknown may be sent again: Mixpanel dedupes. */
 export function mixpanelOutcomes(
   reply: HttpReply,
-  events: readonly MixpanelEvent[],
+  items: readonly Pick<Item<string>, "payload">[],
 ): readonly Outcome[] | Verdict {
-  const sent = events.length;
+  const sent = items.length;
   const verdict = classifyReply("Mixpanel", reply);
   if (verdict?.status === "transient" || (verdict !== undefined && reply.status === 413)) return verdict;
   // Of the 4xx, only 400 and 413 speak of events; a 404, say, comes from somewhere that is not `/import`.
@@ -96,12 +94,16 @@ export function mixpanelOutcomes(
   const rejected = new Map<number, Outcome>();
   let known = true;
   for (const { index, field } of failed.map(toObject)) {
-    const event = typeof index === "number" ? events[index] : undefined;
-    if (typeof index !== "number" || event === undefined) known = false;
-    else rejected.set(index, { status: "rejected", ...refusalOf(field, Object.keys(event.properties)) });
+    const item = typeof index === "number" ? items[index] : undefined;
+    if (typeof index !== "number" || item === undefined) known = false;
+    else rejected.set(index, { status: "rejected", ...refusalOf(field, propertiesOf(item.payload)) });
   }
   const rest = known && imported === sent - rejected.size ? delivered : unknown;
   return Array.from({ length: sent }, (_, index) => rejected.get(index) ?? rest);
+}
+
+function propertiesOf(payload: string): readonly string[] {
+  return Object.keys(toObject(parseObject(payload)["properties"]));
 }
 
 function parseObject(text: string): Readonly<Record<string, unknown>> {

@@ -30,12 +30,14 @@ interface SegmentMessage {
   readonly anonymousId?: string;
 }
 
+/** The item of a `track` call; a payload is its JSON. */
 export interface SegmentTrack extends SegmentMessage {
   readonly type: "track";
   readonly event: string;
   readonly properties: JsonObject;
 }
 
+/** The item of a `group` call; a payload is its JSON. */
 export interface SegmentGroup extends SegmentMessage {
   readonly type: "group";
   readonly groupId: string;
@@ -68,7 +70,7 @@ const repeats: Repeats = {
  * Nothing is cut: Segment limits an event as a whole, to 32 KB. `sendable` says what becomes of text and numbers that
  * JSON cannot carry; ids and names that are not well-formed Unicode are rejected.
  */
-export function segmentSink(options: SegmentTrackOptions): Sink<SegmentTrack> {
+export function segmentSink(options: SegmentTrackOptions): Sink<string> {
   const { eventName = (event) => event.metricName, properties = defaultProperties } = options;
   return {
     name: "segment",
@@ -104,7 +106,7 @@ export function segmentSink(options: SegmentTrackOptions): Sink<SegmentTrack> {
 }
 
 /** One `group` call a tenant and batch: its newest event's traits, told to Segment of the tenant's stand-in user. */
-export function segmentGroupsSink(options: SegmentGroupsOptions): Sink<SegmentGroup> {
+export function segmentGroupsSink(options: SegmentGroupsOptions): Sink<string> {
   const { traits: toTraits = defaultTraits } = options;
   return {
     name: "segment-groups",
@@ -125,17 +127,18 @@ export function segmentGroupsSink(options: SegmentGroupsOptions): Sink<SegmentGr
   };
 }
 
-/** The item with these fields, mended or rejected where JSON cannot carry them. */
-function encoded<P>(fields: JsonObject, build: (fields: JsonObject) => P): Encoded<P> {
-  let payload = build(fields);
-  let text = JSON.stringify(payload);
-  if (isSuspect(text)) {
+/** The message's text with these fields, mended or rejected where JSON cannot carry them. */
+function encoded(
+  fields: JsonObject,
+  build: (fields: JsonObject) => SegmentTrack | SegmentGroup,
+): Encoded<string> {
+  let payload = JSON.stringify(build(fields));
+  if (isSuspect(payload)) {
     const sent = sendable(fields);
     if ("rejected" in sent) return sent;
-    payload = build(sent.fields);
-    text = JSON.stringify(payload);
+    payload = JSON.stringify(build(sent.fields));
   }
-  return { payload, bytes: Buffer.byteLength(text) + 1, text };
+  return { payload, bytes: Buffer.byteLength(payload) + 1 };
 }
 
 function defaultProperties({ data, metadata }: MetricEvent): JsonObject {

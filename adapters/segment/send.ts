@@ -53,7 +53,7 @@ export function connect({ writeKey, host = defaultHost }: SegmentOptions) {
     `],"writeKey":${JSON.stringify(writeKey)},"sentAt":"${new Date(now).toISOString()}"}`;
   return {
     limits: { ...limits, envelopeBytes: before.length + Buffer.byteLength(after(0)) },
-    send: async ({ items }: Batch<unknown>, { http, signal, clock }: SendContext): Promise<Verdict> => {
+    send: async ({ items }: Batch<string>, { http, signal, clock }: SendContext): Promise<Verdict> => {
       const body = bodyOf(before, items, after(clock.now()));
       const reply = await http({ method: "POST", url, headers, body }, signal);
       return faultOf(reply) ?? { status: "delivered" };

@@ -1,11 +1,8 @@
-// The seam: the vendor's SDK builds and signs each request, our one HttpClient carries it.
-import {
-  TimestreamWriteClient,
-  type TimestreamWriteClientConfig,
-  WriteRecordsCommand,
-} from "@aws-sdk/client-timestream-write";
+// The seam: the vendor's SDK builds and signs what is asked now and then, our one HttpClient carries it.
+import { TimestreamWriteClient, type TimestreamWriteClientConfig } from "@aws-sdk/client-timestream-write";
 import { type HttpClient, type SendContext, TransportError } from "../../src/index.ts";
 import { failureOf } from "./reply.ts";
+import { createWriter, type Writer } from "./write.ts";
 
 export interface ClientOptions {
   /** Default: what the AWS SDK finds in environment and profile. */
@@ -24,44 +21,32 @@ interface Abort {
   readonly abortSignal: AbortSignal;
 }
 
+/** The SDK's client over one HttpClient, and what writes records by it. */
+interface Line {
+  readonly client: TimestreamWriteClient;
+  readonly writer: Writer;
+}
+
 /**
  * Calls with one SDK client for each HttpClient, made when first needed. A call settles at once when the signal
  * aborts, whatever the SDK waits for then: credentials, its endpoint, a reply.
  */
 export function createCaller(options: ClientOptions) {
-  const clients = new WeakMap<HttpClient, TimestreamWriteClient>();
+  const lines = new WeakMap<HttpClient, Line>();
   return async <T>(
     { http, signal }: SendContext,
-    perform: (client: TimestreamWriteClient, abort: Abort) => Promise<T>,
+    perform: (line: Line, abort: Abort) => Promise<T>,
   ): Promise<T> => {
-    const client = clients.get(http) ?? createClient(options, http);
-    clients.set(http, client);
+    const line = lines.get(http) ?? createLine(options, http);
+    lines.set(http, line);
     try {
-      return await untilAborted(perform(client, { abortSignal: signal }), signal);
+      return await untilAborted(perform(line, { abortSignal: signal }), signal);
     } catch (error) {
       // The client keeps a discovered endpoint until its time is over; a new client discovers anew.
-      if (failureOf(error).name === "InvalidEndpointException") clients.delete(http);
+      if (failureOf(error).name === "InvalidEndpointException") lines.delete(http);
       throw error;
     }
   };
-}
-
-/**
- * The command with a body that is written here: the SDK would write it member by member from its schema, at several
- * times the cost (docs/performance.md). It still finds the endpoint, signs, and reads the reply.
- */
-export function writeCommand(database: string, table: string, body: Buffer): WriteRecordsCommand {
-  const command = new WriteRecordsCommand({ DatabaseName: database, TableName: table, Records: [] });
-  command.middlewareStack.add(
-    (next) => (args) => {
-      // What the step before has built is an HTTP request, of which this is the body.
-      Object.assign(args.request as object, { body });
-      return next(args);
-    },
-    // Before its length is told and it is signed.
-    { step: "build", priority: "high", name: "writeRecordsBody" },
-  );
-  return command;
 }
 
 /** Settles as the work does, or at once when the signal aborts. */
@@ -74,9 +59,9 @@ export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
   });
 }
 
-function createClient(options: ClientOptions, http: HttpClient): TimestreamWriteClient {
+function createLine(options: ClientOptions, http: HttpClient): Line {
   const { region, endpoint, credentials } = options;
-  return new TimestreamWriteClient({
+  const client = new TimestreamWriteClient({
     ...(region === undefined ? {} : { region }),
     // With an endpoint in code the SDK discovers none; `endpointDiscoveryEnabled` beside it would throw.
     ...(endpoint === undefined ? {} : { endpoint }),
@@ -87,6 +72,7 @@ function createClient(options: ClientOptions, http: HttpClient): TimestreamWrite
       handle: (request: SignedRequest, { abortSignal }: Abort) => carry(http, request, abortSignal),
     },
   });
+  return { client, writer: createWriter(client) };
 }
 
 /** What the SDK hands to its transport. */

@@ -8,7 +8,7 @@ import {
   type Transient,
   type Verdict,
 } from "../../src/index.ts";
-import { type ClientOptions, createCaller, untilAborted, writeCommand } from "./client.ts";
+import { type ClientOptions, createCaller, untilAborted } from "./client.ts";
 import { type MeasureType, maxRecordBytes, type TimestreamRecord, toBody, toRecord } from "./record.ts";
 import { refusals } from "./refusals.ts";
 import { failureOf, judge } from "./reply.ts";
@@ -74,7 +74,7 @@ export function timestreamSink(options: TimestreamOptions): Sink<TimestreamRecor
       MagneticStoreWriteProperties: { EnableMagneticStoreWrites: options.enableMagneticStoreWrites ?? true },
     });
     try {
-      await call(context, (client, abort) => client.send(command, abort));
+      await call(context, ({ client }, abort) => client.send(command, abort));
       return undefined;
     } catch (error) {
       const failure = failureOf(error);
@@ -116,11 +116,9 @@ export function timestreamSink(options: TimestreamOptions): Sink<TimestreamRecor
       const body = toBody(database, table, records);
       const write = async () => {
         try {
-          const { RecordsIngested } = await call(context, (client, abort) =>
-            client.send(writeCommand(database, table, body), abort),
-          );
+          const ingested = await call(context, ({ writer }) => writer.write(body, context));
           // A reply that does not own up to every record has delivered none that we know of.
-          if ((RecordsIngested?.Total ?? 0) >= items.length) return delivered;
+          if (ingested >= items.length) return delivered;
           return {
             status: "transient",
             reason: "Timestream confirms fewer records than it was sent",

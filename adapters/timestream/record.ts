@@ -1,5 +1,6 @@
-// The mapping: one event becomes one MULTI record, and what a request's records share is said once.
-import type { _Record, Dimension, MeasureValue } from "@aws-sdk/client-timestream-write";
+// The mapping: one event becomes one MULTI record, and what a request's records share is said once. The JSON is written
+// here, and kept as text: the SDK's schema takes several times as long, and objects several times the memory
+// (docs/performance.md); test/contract/timestream.test.ts holds that both say the same.
 import {
   allFinite,
   bodyOf,
@@ -13,12 +14,25 @@ import type { Code } from "./refusals.ts";
 /** What a measure can be declared as. A 64-bit integer is BIGINT: a safe JSON integer, or digits in a string. */
 export type MeasureType = "DOUBLE" | "BIGINT" | "VARCHAR" | "BOOLEAN";
 
-/** A complete record of the vendor's shape; `toBody` moves what all share out of it. */
-export interface TimestreamRecord {
-  readonly Dimensions: readonly Dimension[];
-  readonly MeasureName: string;
-  readonly MeasureValues: readonly MeasureValue[];
-  readonly Time: string;
+/** A complete record in parts, each as JSON; `toBody` moves what all records of a request share out of them. */
+export class TimestreamRecord {
+  readonly dimensions: readonly string[];
+  readonly measureName: string;
+  readonly measureValues: string;
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+
+  constructor(parts: Pick<TimestreamRecord, "dimensions" | "measureName" | "measureValues" | "time">) {
+    this.dimensions = parts.dimensions;
+    this.measureName = parts.measureName;
+    this.measureValues = parts.measureValues;
+    this.time = parts.time;
+  }
+
+  /** The vendor's shape. */
+  toJSON(): unknown {
+    return JSON.parse(recordText(this, this.measureName, this.dimensions));
+  }
 }
 
 // https://docs.aws.amazon.com/timestream/latest/developerguide/ts-limits.html states the limits and names below.
@@ -58,27 +72,34 @@ export function toRecord(
       "metadata.tenant_id names the table: it must be 3 to 256 of a-z, A-Z, 0-9, _, . and -",
     );
   }
-  const nameFault = faultOfName("metric_name", event.metricName, maxMeasureNameBytes);
-  if (nameFault !== undefined) return nameFault;
-  let size = timeBytes + Buffer.byteLength(event.metricName);
+  const measureName = nameOf("metric_name", event.metricName, maxMeasureNameBytes);
+  if ("rejected" in measureName) return measureName;
+  let size = timeBytes + measureName.bytes;
+  let bytes = recordAround + measureName.headBytes;
 
   const names = new Set<string>();
-  const Dimensions: Dimension[] = [];
+  const dimensions: string[] = [];
   for (const [name, value] of Object.entries(event.metadata)) {
     if (name === "tenant_id" || isNothing(value)) continue;
-    const fault = faultOfName("a name in metadata", name, maxDimensionNameBytes);
-    if (fault !== undefined) return fault;
+    const known = nameOf("a name in metadata", name, maxDimensionNameBytes);
+    if ("rejected" in known) return known;
     const text = toText(value);
-    const bytes = Buffer.byteLength(text);
-    if (!isWhole(value, bytes)) return faultOfValue("metadata", name, value);
-    size += Buffer.byteLength(name) + bytes;
+    const length = Buffer.byteLength(text);
+    if (!isWhole(value, length)) return faultOfValue("metadata", name, value);
+    const json = JSON.stringify(text);
+    size += known.bytes + length;
+    bytes += known.headBytes + length + json.length - text.length + dimensionEnd;
     names.add(name);
-    Dimensions.push({ Name: name, Value: text });
+    dimensions.push(`${known.head}${json}}`);
   }
   if (!names.has(eventId)) {
-    size += eventId.length + Buffer.byteLength(event.id);
+    const head = headOf(eventId);
+    const json = JSON.stringify(event.id);
+    const length = Buffer.byteLength(event.id);
+    size += eventId.length + length;
+    bytes += head.length + length + json.length - event.id.length + dimensionEnd;
     names.add(eventId);
-    Dimensions.push({ Name: eventId, Value: event.id });
+    dimensions.push(`${head}${json}}`);
   } else if (event.metadata[eventId] !== event.id) {
     return reject(
       "EVENT_ID_NOT_TEXT",
@@ -86,14 +107,14 @@ export function toRecord(
     );
   }
 
-  const MeasureValues: MeasureValue[] = [];
+  const measures: string[] = [];
   for (const [name, value] of Object.entries(event.data)) {
     if (name === "event_time" || isNothing(value)) continue;
-    const fault = faultOfName("a name in data", name, maxMeasureNameBytes);
-    if (fault !== undefined) return fault;
+    const known = nameOf("a name in data", name, maxMeasureNameBytes);
+    if ("rejected" in known) return known;
     const text = toText(value);
-    const bytes = Buffer.byteLength(text);
-    if (!isWhole(value, bytes)) return faultOfValue("data", name, value);
+    const length = Buffer.byteLength(text);
+    if (!isWhole(value, length)) return faultOfValue("data", name, value);
     if (names.has(name)) {
       return reject(
         "NAME_TAKEN",
@@ -105,16 +126,17 @@ export function toRecord(
       // Not quoted, so that each field is a cause of its own: the configuration names them, not the records.
       return reject("MEASURE_TYPE", `data.${name} is declared ${type} and its value is not`);
     }
-    size += Buffer.byteLength(name) + (type === "VARCHAR" ? bytes : fixedBytes[type]);
-    MeasureValues.push({ Name: name, Value: text, Type: type });
+    const json = JSON.stringify(text);
+    size += known.bytes + (type === "VARCHAR" ? length : fixedBytes[type]);
+    bytes += known.headBytes + length + json.length - text.length + measureEnd;
+    measures.push(`${known.head}${json},"Type":"${type}"}`);
   }
 
-  if (MeasureValues.length === 0)
-    return reject("NO_MEASURES", "data holds nothing to store besides its time");
-  if (Dimensions.length > maxDimensions) {
+  if (measures.length === 0) return reject("NO_MEASURES", "data holds nothing to store besides its time");
+  if (dimensions.length > maxDimensions) {
     return reject("TOO_MANY_DIMENSIONS", `metadata makes more than ${maxDimensions} dimensions`);
   }
-  if (MeasureValues.length > maxMeasures) {
+  if (measures.length > maxMeasures) {
     return reject("TOO_MANY_MEASURES", `data makes more than ${maxMeasures} measures`);
   }
   if (size > maxRecordBytes) {
@@ -123,47 +145,52 @@ export function toRecord(
       `the record has ${size} bytes of names and values, over ${maxRecordBytes}`,
     );
   }
-  const payload = { Dimensions, MeasureName: event.metricName, MeasureValues, Time: String(event.time) };
-  return { payload, bytes: Buffer.byteLength(JSON.stringify(payload)) + 1 };
+  const parts = { measureName: JSON.stringify(event.metricName), measureValues: measures.join() };
+  return { payload: new TimestreamRecord({ dimensions, ...parts, time: event.time }), bytes };
 }
 
 /** The body of WriteRecords. What every record has is said once, in CommonAttributes; a dimension never stands in both. */
 export function toBody(database: string, table: string, records: readonly TimestreamRecord[]): Buffer {
   const [first] = records;
   // In their usual order the dimensions of two records stand at the same place.
-  const shared = (first?.Dimensions ?? []).filter((one, index) =>
-    records.every(
-      ({ Dimensions }) => isSame(Dimensions[index], one) || Dimensions.some((other) => isSame(other, one)),
-    ),
+  const shared = (first?.dimensions ?? []).filter((one, index) =>
+    records.every(({ dimensions }) => dimensions[index] === one || dimensions.includes(one)),
   );
-  const sharedNames = new Set(shared.map(({ Name }) => Name));
-  const measureName = records.every((record) => record.MeasureName === first?.MeasureName)
-    ? first?.MeasureName
+  const isShared = new Set(shared);
+  const measureName = records.every((record) => record.measureName === first?.measureName)
+    ? first?.measureName
     : undefined;
-  const common = {
-    MeasureValueType: "MULTI",
-    TimeUnit: "MILLISECONDS",
-    ...(measureName === undefined ? {} : { MeasureName: measureName }),
-    ...(shared.length === 0 ? {} : { Dimensions: shared }),
-  } satisfies _Record;
-  const own = records.map(({ Dimensions, MeasureName, MeasureValues, Time }) => {
-    const dimensions = Dimensions.filter(({ Name }) => !sharedNames.has(Name));
-    return {
-      payload: {
-        Time,
-        ...(measureName === undefined ? { MeasureName } : {}),
-        ...(dimensions.length === 0 ? {} : { Dimensions: dimensions }),
-        MeasureValues: [...MeasureValues],
-      } satisfies _Record,
-    };
+  const common = [
+    '"MeasureValueType":"MULTI","TimeUnit":"MILLISECONDS"',
+    ...(measureName === undefined ? [] : [`"MeasureName":${measureName}`]),
+    ...(shared.length === 0 ? [] : [`"Dimensions":[${shared.join()}]`]),
+  ];
+  const own = records.map((record) => {
+    const payload = recordText(
+      record,
+      measureName === undefined ? record.measureName : undefined,
+      record.dimensions.filter((one) => !isShared.has(one)),
+    );
+    return { payload, bytes: Buffer.byteLength(payload) + 1 };
   });
-  const around = { DatabaseName: database, TableName: table, CommonAttributes: common };
-  return bodyOf(`${JSON.stringify(around).slice(0, -1)},"Records":[`, own, "]}");
+  const names = JSON.stringify({ DatabaseName: database, TableName: table });
+  return bodyOf(`${names.slice(0, -1)},"CommonAttributes":{${common.join()}},"Records":[`, own, "]}");
 }
 
-function isSame(one: Dimension | undefined, other: Dimension): boolean {
-  return one !== undefined && one.Name === other.Name && one.Value === other.Value;
+function recordText(
+  { time, measureValues }: TimestreamRecord,
+  measureName: string | undefined,
+  dimensions: readonly string[],
+): string {
+  const name = measureName === undefined ? "" : `,"MeasureName":${measureName}`;
+  const own = dimensions.length === 0 ? "" : `,"Dimensions":[${dimensions.join()}]`;
+  return `{"Time":"${time}"${name}${own},"MeasureValues":[${measureValues}]}`;
 }
+
+/** What a record has around its fields, and what ends a field, at most. */
+const recordAround = '{"Time":"-9007199254740991","MeasureName":,"Dimensions":[],"MeasureValues":[]},'.length;
+const dimensionEnd = "},".length;
+const measureEnd = ',"Type":"BOOLEAN"},'.length;
 
 function reject(code: Code, rejected: string): Rejection {
   return { rejected, code };
@@ -194,15 +221,25 @@ function fits(value: JsonValue, type: MeasureType): boolean {
   return integer >= int64.min && integer <= int64.max;
 }
 
+/** A lawful name. */
+interface Name {
+  readonly bytes: number;
+  /** The JSON of a field of that name, up to its value. */
+  readonly head: string;
+  readonly headBytes: number;
+}
+
 /** Records have the same few names over and over, and nothing is wrong with nearly all of them. */
-const lawful = new Set<string>();
+const lawful = new Map<string, Name>();
 const mostLawful = 1000;
 
-function faultOfName(what: string, name: string, maxBytes: number): Rejection | undefined {
-  // A lawful name is one of at most so many bytes, which every kind of name may have.
-  if (lawful.has(name)) return undefined;
+function nameOf(what: string, name: string, maxBytes: number): Name | Rejection {
+  // What is kept has at most so many bytes as every kind of name may have.
+  const known = lawful.get(name);
+  if (known !== undefined) return known;
+  const bytes = Buffer.byteLength(name);
   // The name itself stays out of these two: it may be megabytes long.
-  if (Buffer.byteLength(name) > maxBytes) {
+  if (bytes > maxBytes) {
     return reject("NAME_TOO_LONG", `${what} has more than ${maxBytes} bytes`);
   }
   if (name === "" || name.includes(":") || !name.isWellFormed()) {
@@ -211,8 +248,14 @@ function faultOfName(what: string, name: string, maxBytes: number): Rejection | 
   if (reservedName.test(name)) {
     return reject("NAME_RESERVED", `${what}, ${quoteName(name)}, is one that Timestream keeps`);
   }
-  if (lawful.size < mostLawful && Buffer.byteLength(name) <= maxDimensionNameBytes) lawful.add(name);
-  return undefined;
+  const head = headOf(name);
+  const lawfulName = { bytes, head, headBytes: Buffer.byteLength(head) };
+  if (lawful.size < mostLawful && bytes <= maxDimensionNameBytes) lawful.set(name, lawfulName);
+  return lawfulName;
+}
+
+function headOf(name: string): string {
+  return `{"Name":${JSON.stringify(name)},"Value":`;
 }
 
 /** Whether all of a value can be stored; `bytes` are those of its text. */

@@ -152,7 +152,7 @@ function rejected(code: Code, reason: string): Outcome {
   return { status: "rejected", reason, code };
 }
 
-function field(value: unknown, name: string): unknown {
+export function field(value: unknown, name: string): unknown {
   // An object's properties are unknown until looked at, which is all that this record type says.
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }

@@ -38,6 +38,12 @@ export interface WebhookEvent {
   readonly data: MetricEvent["data"];
 }
 
+/** An event's id at the receiver, and its {@link WebhookEvent} as JSON. */
+export interface WebhookPayload {
+  readonly id: string;
+  readonly text: string;
+}
+
 /**
  * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md: receivers get 15 to 30 s,
  * and payloads should stay small (20 KB are named as usual). The other numbers are ours: no receiver states its own.
@@ -66,7 +72,7 @@ type Code = keyof typeof refusals;
  *
  * @throws when an option can never work, in one sentence without the address and the secret.
  */
-export function webhookSink(options: WebhookOptions): Sink<WebhookEvent> {
+export function webhookSink(options: WebhookOptions): Sink<WebhookPayload> {
   const { url, batchSize, allowPrivate = false, name = "webhook" } = options;
   checkUrl(url, allowPrivate);
   const keys = [options.secret].flat().map(toKey);
@@ -89,7 +95,7 @@ export function webhookSink(options: WebhookOptions): Sink<WebhookEvent> {
         const code: Code = "NUMBER_NOT_FINITE";
         return { rejected: "the record holds a number larger than a double can be", code };
       }
-      const payload: WebhookEvent = {
+      const sent: WebhookEvent = {
         // An event_id need not be unique among tenants and metrics.
         id: stableUuid(tenantId, metricName, id),
         type: metricName,
@@ -98,15 +104,16 @@ export function webhookSink(options: WebhookOptions): Sink<WebhookEvent> {
         metadata,
         data,
       };
-      return { payload, bytes: Buffer.byteLength(JSON.stringify(payload)) + 1 };
+      const payload = { id: sent.id, text: JSON.stringify(sent) };
+      return { payload, bytes: Buffer.byteLength(payload.text) + 1 };
     },
     async send({ items }, { http, signal, clock }) {
-      const events = items.map(({ payload }) => payload);
-      const ids = events.map(({ id }) => id);
+      const ids = items.map(({ payload }) => payload.id);
+      const texts = items.map(({ payload }) => payload.text);
       const [only = ""] = ids;
       // Of a batch, the id of these events in this order: a repeat of some of them is told by their own ids.
       const id = batchSize === undefined ? only : stableUuid("batch", ...ids);
-      const body = JSON.stringify(batchSize === undefined ? events[0] : events);
+      const body = batchSize === undefined ? texts.join() : `[${texts.join()}]`;
       const timestamp = String(Math.floor(clock.now() / 1000));
       const headers = {
         "content-type": "application/json",

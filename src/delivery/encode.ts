@@ -6,7 +6,6 @@ export type Prepared<P> =
   | {
       readonly payload: P;
       readonly bytes: number;
-      readonly text?: string | undefined;
       /** `""` without one. */
       readonly partition: string;
       readonly coalesceKey: string | undefined;
@@ -24,7 +23,7 @@ export function prepare<P>(sink: Sink<P>, event: MetricEvent): Prepared<P> {
   try {
     const encoded = sink.encode(event);
     if ("filtered" in encoded || "rejected" in encoded) return encoded;
-    const { payload, bytes, text } = encoded;
+    const { payload, bytes } = encoded;
     const most = Math.min(limits.bytesPerItem, limits.bytesPerRequest - (limits.envelopeBytes ?? 0));
     if (bytes > most) {
       const rejected = `the record makes an item of ${bytes} bytes; ${sink.name} takes ${most}`;
@@ -33,7 +32,6 @@ export function prepare<P>(sink: Sink<P>, event: MetricEvent): Prepared<P> {
     return {
       payload,
       bytes,
-      text,
       partition: sink.partition?.(event) ?? "",
       coalesceKey: sink.coalesceKey?.(event),
     };

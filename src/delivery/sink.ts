@@ -1,5 +1,5 @@
 // The contract: what a sink must be. Everything in delivery/ reads against this file.
-import type { MetricEvent } from "../event.ts";
+import type { EventHead, MetricEvent } from "../event.ts";
 import type { Clock } from "./clock.ts";
 import type { HttpClient, HttpReply } from "./http.ts";
 import type { Provision, ProvisionContext, SinkPlan } from "./provision.ts";
@@ -109,11 +109,10 @@ export interface Backoff {
 
 export type Encoded<P> =
   | {
+      /** What `send` gets. It and all it refers to stays in memory until then: for JSON its text is the least. */
       readonly payload: P;
       /** The item's share of the request body, its separator included. */
       readonly bytes: number;
-      /** `JSON.stringify(payload)`, where it was made to be measured: `send` need not make it again. */
-      readonly text?: string | undefined;
     }
   /** Not meant for this sink; counted, not sent. */
   | { readonly filtered: string }
@@ -121,11 +120,10 @@ export type Encoded<P> =
   | { readonly rejected: string; readonly code: string };
 
 export interface Item<P> {
-  readonly event: MetricEvent;
+  /** Without its fields: what `send` needs of them is in the payload. */
+  readonly event: EventHead;
   readonly payload: P;
   readonly bytes: number;
-  /** As `encode` gave it. */
-  readonly text?: string | undefined;
 }
 
 export interface Batch<P> {

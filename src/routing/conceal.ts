@@ -37,8 +37,7 @@ export function concealing<P>(sink: Sink<P>, metrics: readonly Metric[]): Sink<P
     name: sink.name,
     limits: sink.limits,
     encode: (event) => sink.encode(view(event)),
-    send: ({ partition, items }, context) =>
-      sink.send({ partition, items: items.map((item) => ({ ...item, event: view(item.event) })) }, context),
+    send: sink.send.bind(sink),
     ...bound(sink, view),
   };
 }

@@ -4,7 +4,7 @@ import { inspect } from "node:util";
 import { createBatcher } from "../delivery/batch.ts";
 import { prepare } from "../delivery/encode.ts";
 import { type Item, isSinkUnavailable, type Outcome, type Sink, type Verdict } from "../delivery/sink.ts";
-import type { JsonValue, MetricEvent } from "../event.ts";
+import { headOf, type JsonValue, type MetricEvent } from "../event.ts";
 import { type Fault, injectFaults } from "./faults.ts";
 import { type ConformanceSubject, ofTenant, sampleEvent } from "./subject.ts";
 import { type Twin, type TwinHandler, twinHttp } from "./twin.ts";
@@ -36,10 +36,21 @@ export interface SendOptions {
   /** Milliseconds after the first request has reached the vendor: then the request's time is over. Default: never. */
   readonly timeoutMs?: number;
   readonly attempt?: number;
-  /** Default: that of the first item. */
-  readonly partition?: string;
   /** Runs `send`, and what it calls in the end. */
   readonly around?: { watch<T>(work: () => T): T; ignore<T>(work: () => T): T };
+}
+
+/** An item, with what may share a request with it. */
+export interface WorldItem extends Item<unknown> {
+  readonly partition: string;
+}
+
+/** The event as an item; none when the sink does not take it. */
+export function itemsOf(sink: Sink<unknown>, event: MetricEvent): WorldItem[] {
+  const prepared = prepare(sink, event);
+  if (!("payload" in prepared)) return [];
+  const { payload, bytes, partition } = prepared;
+  return [{ event: headOf(event), payload, bytes, partition }];
 }
 
 /** What became of an event after everything that the core does for it. */
@@ -55,11 +66,11 @@ export interface World {
   /** Events from the nth on that may share a request with event 0, each of its own coalescing key. */
   events(count: number, from?: number): MetricEvent[];
   /** At most `count` of them as items: no more than a request holds. */
-  items(count: number, from?: number): Item<unknown>[];
+  items(count: number, from?: number): WorldItem[];
   /** One call of `send`. */
-  send(batch: readonly Item<unknown>[], options?: SendOptions): Promise<Result>;
+  send(batch: readonly WorldItem[], options?: SendOptions): Promise<Result>;
   /** One call of `send`, after which all must be delivered. */
-  deliver(batch: readonly Item<unknown>[], options?: SendOptions): Promise<void>;
+  deliver(batch: readonly WorldItem[], options?: SendOptions): Promise<void>;
   /**
    * What the core does: batches, sends, halves what is refused, sends again what is open. The fate of each event, in
    * order, and all that the sink said.
@@ -97,21 +108,21 @@ export function openWorld(subject: ConformanceSubject): World {
     return chosen;
   };
 
-  const items = (count: number, from = 0): Item<unknown>[] => {
+  const items = (count: number, from = 0): WorldItem[] => {
     const { itemsPerRequest, bytesPerRequest, envelopeBytes = 0 } = sink.limits;
-    const chosen: Item<unknown>[] = [];
+    const chosen: WorldItem[] = [];
     let room = bytesPerRequest - envelopeBytes;
     for (const each of events(Math.min(count, itemsPerRequest), from)) {
-      const encoded = sink.encode(freeze(each));
-      assert.ok("payload" in encoded, `the sink does not take ${each.id}: ${inspect(encoded)}`);
-      room -= encoded.bytes;
+      const [item] = itemsOf(sink, freeze(each));
+      assert.ok(item !== undefined, `the sink does not take ${each.id}: ${inspect(prepare(sink, each))}`);
+      room -= item.bytes;
       if (room < 0) break;
-      chosen.push({ event: each, payload: encoded.payload, bytes: encoded.bytes });
+      chosen.push(item);
     }
     return chosen;
   };
 
-  const send = async (batch: readonly Item<unknown>[], options: SendOptions = {}): Promise<Result> => {
+  const send = async (batch: readonly WorldItem[], options: SendOptions = {}): Promise<Result> => {
     const { around } = options;
     const abort = options.abort ?? new AbortController();
     const settled = new AbortController();
@@ -138,8 +149,7 @@ export function openWorld(subject: ConformanceSubject): World {
           : (...call: Parameters<typeof http>) => around.ignore(() => http(...call)),
       clock,
     };
-    const [head] = batch;
-    const partition = options.partition ?? (head === undefined ? "" : (sink.partition?.(head.event) ?? ""));
+    const partition = batch[0]?.partition ?? sink.partition?.(event(0)) ?? "";
     // `async`, so that what `send` throws before its first await arrives as what it throws after.
     let isSettled = false;
     const begin = async () => {
@@ -176,7 +186,7 @@ export function openWorld(subject: ConformanceSubject): World {
     }
   };
 
-  const deliver = async (batch: readonly Item<unknown>[], options: SendOptions = {}) => {
+  const deliver = async (batch: readonly WorldItem[], options: SendOptions = {}) => {
     const result = await send(batch, options);
     assert.deepEqual(new Set(result.statuses), new Set(["delivered"]), `not all delivered: ${result.told}`);
   };
@@ -184,22 +194,18 @@ export function openWorld(subject: ConformanceSubject): World {
   const settle: World["settle"] = async (events) => {
     const fates = events.map((): Fate => "pending");
     const told: string[] = [];
-    interface Entry extends Item<unknown> {
+    interface Entry extends WorldItem {
       readonly index: number;
       older: Entry[] | undefined;
     }
-    const attempt = async (
-      partition: string,
-      entries: readonly Entry[],
-      number: number,
-    ): Promise<Entry[]> => {
-      const result = await send(entries, { attempt: number, partition });
+    const attempt = async (entries: readonly Entry[], number: number): Promise<Entry[]> => {
+      const result = await send(entries, { attempt: number });
       told.push(result.told);
       if (result.statuses[0] === "refused" && entries.length > 1) {
         const half = Math.ceil(entries.length / 2);
         return [
-          ...(await attempt(partition, entries.slice(0, half), number)),
-          ...(await attempt(partition, entries.slice(half), number)),
+          ...(await attempt(entries.slice(0, half), number)),
+          ...(await attempt(entries.slice(half), number)),
         ];
       }
       return entries.filter((entry, at) => {
@@ -220,14 +226,13 @@ export function openWorld(subject: ConformanceSubject): World {
       if ("rejected" in prepared) fates[index] = "rejected";
       if (!("payload" in prepared)) return [];
       const { payload, bytes, partition, coalesceKey } = prepared;
-      return (
-        batcher.add({ event: each, payload, bytes, index, older: undefined }, partition, coalesceKey) ?? []
-      );
+      const entry = { event: headOf(each), payload, bytes, partition, index, older: undefined };
+      return batcher.add(entry, partition, coalesceKey) ?? [];
     });
-    for (const { partition, slots } of [...batches, ...batcher.takeAll()]) {
+    for (const { slots } of [...batches, ...batcher.takeAll()]) {
       let open: readonly Entry[] = slots;
       for (let number = 1; open.length > 0 && number <= attempts; number++) {
-        open = await attempt(partition, open, number);
+        open = await attempt(open, number);
         await clock.advance(60_000);
       }
     }

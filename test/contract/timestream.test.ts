@@ -292,7 +292,7 @@ function bodyOf(request: Seen | undefined): unknown {
 
 /** A WriteRecords body with its common attributes merged into every record, dimensions by name. */
 function expand(request: Seen | undefined): unknown {
-  // Both bodies were built by the SDK from its own input type.
+  // The SDK's, and ours, which the API description holds.
   const { CommonAttributes = {}, Records = [], ...rest } = bodyOf(request) as WriteRecordsCommandInput;
   return {
     ...rest,
@@ -330,7 +330,7 @@ function envelope(request: Seen | undefined): unknown {
     headers: Object.fromEntries(headers),
     scheme,
     scope,
-    signed,
+    signed: signed?.split(/[=;]/).filter((name) => !volatile.includes(name)),
   };
 }
 

@@ -5,9 +5,7 @@ import type { Receipt } from "../../src/books/receipt.ts";
 import { type DeadLetter, intakeLane, recordBytes } from "../../src/dead-letter/dead-letter.ts";
 import type { Clock } from "../../src/delivery/clock.ts";
 import {
-  type Batch,
   type Encoded,
-  type Item,
   isSinkUnavailable,
   type Limits,
   type Outcome,
@@ -21,7 +19,7 @@ import { createCursor, type Ranges } from "../../src/ranges.ts";
 import type { Disk } from "./disk.ts";
 import { type EventPlan, type Plan, payloadCanary, secretCanary, start, tenantNameOf } from "./plan.ts";
 import type { Process } from "./process.ts";
-import { placeOf, type Vendor } from "./vendor.ts";
+import { placeOf, type SeenItem, type Vendor } from "./vendor.ts";
 
 /** What must hold; the numbers are those of the architecture's list. */
 export type Invariant =
@@ -90,6 +88,12 @@ interface ObjectTruth {
   readonly early: ReadonlySet<number>;
   readonly texts: readonly string[];
   readonly lanes: Map<string, LaneTruth>;
+}
+
+/** The payload of a watched sink: its own one, and the event that it was made of. */
+interface Watched {
+  readonly event: MetricEvent;
+  readonly payload: unknown;
 }
 
 export interface OracleOptions {
@@ -546,14 +550,11 @@ export function createOracle({
     }
   };
 
-  const starting = (sink: Sink<unknown>, process: Process, batch: Batch<unknown>) => {
+  const starting = (sink: Sink<unknown>, process: Process, partition: string, items: readonly SeenItem[]) => {
     const { name, limits } = sink;
-    const bytes = batch.items.reduce((sum, item) => sum + item.bytes, limits.envelopeBytes ?? 0);
-    if (batch.items.length === 0 || batch.items.length > limits.itemsPerRequest) {
-      violate(
-        "9 a vendor's limits",
-        `${name} is sent ${batch.items.length} items of ${limits.itemsPerRequest}`,
-      );
+    const bytes = items.reduce((sum, item) => sum + item.bytes, limits.envelopeBytes ?? 0);
+    if (items.length === 0 || items.length > limits.itemsPerRequest) {
+      violate("9 a vendor's limits", `${name} is sent ${items.length} items of ${limits.itemsPerRequest}`);
     }
     if (bytes > limits.bytesPerRequest) {
       violate("9 a vendor's limits", `${name} is sent ${bytes} bytes of ${limits.bytesPerRequest}`);
@@ -565,12 +566,12 @@ export function createOracle({
       violate("9 a wait asked for is waited", `${name} is asked again ${wait.until - now} ms too early`);
     }
     const keys = new Set<string>();
-    for (const item of batch.items) {
+    for (const item of items) {
       const { event } = item;
       const { object, n } = placeOf(event);
       const place = `${object}#${n}`;
       checkEvent(event);
-      if (sink.partition !== undefined && sink.partition(event) !== batch.partition) {
+      if (sink.partition !== undefined && sink.partition(event) !== partition) {
         violate("6 tenants stay apart", `${place} is sent to ${name} in another's partition`);
       }
       const key = sink.coalesceKey?.(event);
@@ -621,7 +622,7 @@ export function createOracle({
   const answered = (
     sink: Sink<unknown>,
     process: Process,
-    items: readonly Item<unknown>[],
+    items: readonly SeenItem[],
     answer: readonly Outcome[] | Verdict,
   ) => {
     const vendor = vendors.find(({ name }) => name === sink.name);
@@ -659,7 +660,7 @@ export function createOracle({
     askedToWait(sink.name, process, wait);
   };
 
-  const failed = (sink: Sink<unknown>, process: Process, items: readonly Item<unknown>[], error: unknown) => {
+  const failed = (sink: Sink<unknown>, process: Process, items: readonly SeenItem[], error: unknown) => {
     for (const { event } of items) {
       const claim = claimOf(process, sink.name, placeOf(event).object);
       if (claim !== undefined) loseCount(sink, process, claim);
@@ -699,9 +700,16 @@ export function createOracle({
         throw error;
       }
       encoded(sink, process, event, result);
-      return result;
+      if (!("payload" in result)) return result;
+      const watched: Watched = { event, payload: result.payload };
+      return { ...result, payload: watched };
     },
-    async send(batch, context) {
+    async send({ partition, items }, context) {
+      const seen = items.map(({ payload, bytes }): SeenItem => {
+        // `encode`, above, has made it.
+        return { ...(payload as Watched), bytes };
+      });
+      const own = items.map((item, index) => ({ ...item, payload: seen[index]?.payload }));
       const place = `${process.name} ${sink.name}`;
       const others = underWay.get(place) ?? 0;
       underWay.set(place, others + 1);
@@ -720,16 +728,16 @@ export function createOracle({
       const giveUp = () => {
         if (isOver) return;
         end();
-        failed(sink, process, batch.items, undefined);
+        failed(sink, process, seen, undefined);
       };
       context.signal.addEventListener("abort", giveUp, { once: true });
-      starting(sink, process, batch);
+      starting(sink, process, partition, seen);
       try {
-        const answer = await sink.send(batch, context);
-        if (!isOver && !process.isDead) answered(sink, process, batch.items, answer);
+        const answer = await sink.send({ partition, items: own }, context);
+        if (!isOver && !process.isDead) answered(sink, process, seen, answer);
         return answer;
       } catch (error) {
-        if (!isOver && !process.isDead) failed(sink, process, batch.items, error);
+        if (!isOver && !process.isDead) failed(sink, process, seen, error);
         throw error;
       } finally {
         if (!isOver) end();

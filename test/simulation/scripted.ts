@@ -15,6 +15,12 @@ import { never, type Process } from "./process.ts";
 import type { Trouble } from "./trouble.ts";
 import { type Place, placeOf, type Vendor } from "./vendor.ts";
 
+/** What is sent of an event. */
+interface Sent {
+  readonly place: Place;
+  readonly note: unknown;
+}
+
 type Answer = readonly Outcome[] | Verdict;
 
 const delivered = { status: "delivered" } as const;
@@ -42,17 +48,17 @@ export function createScripted(
   /** When somebody has mended it, half of what was refused is taken. */
   const isRefused = (place: Place, purpose: number, share: number) =>
     grade(place, purpose) < (trouble.isMended ? share / 2 : share);
-  const isPoison = ({ event }: Item<unknown>) => isRefused(placeOf(event), 4, plan.poison);
-  const store = (items: readonly Item<unknown>[], partition: string) => {
-    for (const { event } of items) {
-      const { object, n } = placeOf(event);
+  const isPoison = ({ payload }: Item<Sent>) => isRefused(payload.place, 4, plan.poison);
+  const store = (items: readonly Item<Sent>[], partition: string) => {
+    for (const { event, payload } of items) {
+      const { object, n } = payload.place;
       const tenant = plan.partition === "tenant" ? partition : event.tenantId;
       stored.set(`${tenant} ${object}#${n}`, { tenant, object, n });
     }
   };
 
   /** How a well vendor answers. */
-  const honest = ({ items, partition }: Batch<unknown>): Answer => {
+  const honest = ({ items, partition }: Batch<Sent>): Answer => {
     if (!items.some(isPoison)) {
       store(items, partition);
       return delivered;
@@ -68,7 +74,7 @@ export function createScripted(
   const strike = (kind: string, share: number) => trouble.strikes(`vendor: ${kind}`, name, share);
 
   /** What goes wrong, or undefined. Several kinds may be asked; the first one that strikes answers. */
-  const disturb = async (batch: Batch<unknown>, share: number): Promise<Answer | undefined> => {
+  const disturb = async (batch: Batch<Sent>, share: number): Promise<Answer | undefined> => {
     const { items, partition } = batch;
     const part = share / 10;
     let d: Dice | undefined;
@@ -113,7 +119,7 @@ export function createScripted(
     });
   };
 
-  const send = async (batch: Batch<unknown>): Promise<Answer> => {
+  const send = async (batch: Batch<Sent>): Promise<Answer> => {
     const isWell = trouble.isOver || clock.now() - start >= plan.wellAfterMs;
     if (isWell) return honest(batch);
     const slow = strike("slow", plan.mood === "slow" ? 0.7 : 0.2);
@@ -124,7 +130,7 @@ export function createScripted(
     return (await disturb(batch, share)) ?? honest(batch);
   };
 
-  const sinkOf = (process: Process): Sink<unknown> => ({
+  const sinkOf = (process: Process): Sink<Sent> => ({
     name,
     limits: plan.limits,
     encode(event) {
@@ -135,7 +141,7 @@ export function createScripted(
       const pad = event.data["pad"];
       const bytes = typeof pad === "string" && pad.length > 0 ? 270 : 20;
       if (bytes > mostBytes) tooLarge.add(`${place.object}#${place.n}`);
-      return { payload: { id: event.id, note: event.data["note"] }, bytes };
+      return { payload: { place, note: event.data["note"] }, bytes };
     },
     ...(plan.partition === "none"
       ? {}

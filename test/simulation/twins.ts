@@ -9,7 +9,7 @@ import { timestreamSink } from "../../adapters/timestream/index.ts";
 import { createTimestreamTwin } from "../../adapters/timestream/twin.ts";
 import type { Clock } from "../../src/delivery/clock.ts";
 import type { HttpClient } from "../../src/delivery/http.ts";
-import type { Item, Sink } from "../../src/delivery/sink.ts";
+import type { Sink } from "../../src/delivery/sink.ts";
 import { type Fault, injectFaults, type TwinHandler, twinHttp } from "../../src/testing/index.ts";
 import type { Dice } from "./dice.ts";
 import { payloadCanary, secretCanary, start, type TwinName, type TwinPlan } from "./plan.ts";
@@ -120,6 +120,9 @@ const text = (value: unknown): string => String(value);
 const field = (value: unknown, name: string): unknown =>
   typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 
+/** What an adapter sends as JSON text. */
+const parsed = (payload: unknown): unknown => JSON.parse(text(payload));
+
 const stands: Readonly<Record<TwinName, (host: string, clock: Clock) => Stand>> = {
   timestream(host, clock) {
     const twin = createTimestreamTwin({ clock, creationIntervalMs: 1_000, tableVisibleAfterMs: 300 });
@@ -143,7 +146,7 @@ const stands: Readonly<Record<TwinName, (host: string, clock: Clock) => Stand>> 
     return {
       sink: () => segmentSink({ writeKey: secretCanary, host }),
       handle: twin.handle,
-      holds: ({ payload }) => twin.stored.has(text(field(payload, "messageId"))),
+      holds: ({ payload }) => twin.stored.has(text(field(parsed(payload), "messageId"))),
       *kept() {
         for (const { context, properties } of twin.messages) {
           const [object, n] = [field(properties, "o"), field(properties, "n")];
@@ -158,7 +161,7 @@ const stands: Readonly<Record<TwinName, (host: string, clock: Clock) => Stand>> 
     return {
       sink: () => segmentGroupsSink({ writeKey: secretCanary, host }),
       handle: twin.handle,
-      holds: ({ payload }) => twin.stored.has(text(field(payload, "messageId"))),
+      holds: ({ payload }) => twin.stored.has(text(field(parsed(payload), "messageId"))),
       *kept() {
         for (const { groupId, traits } of twin.messages) {
           yield { tenant: text(groupId), tenantName: text(field(traits, "name")) };
@@ -171,7 +174,8 @@ const stands: Readonly<Record<TwinName, (host: string, clock: Clock) => Stand>> 
     return {
       sink: () => mixpanelSink({ token: secretCanary, host }),
       handle: twin.handle,
-      holds: ({ payload }) => twin.stored.has(text(field(field(payload, "properties"), "$insert_id"))),
+      holds: ({ payload }) =>
+        twin.stored.has(text(field(field(parsed(payload), "properties"), "$insert_id"))),
       *kept() {
         for (const { properties } of twin.events) {
           const [tenant] = Array.isArray(properties["company_id"]) ? properties["company_id"] : [];
@@ -185,7 +189,7 @@ const stands: Readonly<Record<TwinName, (host: string, clock: Clock) => Stand>> 
     return {
       sink: () => hubspotEventsSink({ accessToken: secretCanary, baseUrl: host }),
       handle: twin.handle,
-      holds: ({ payload }) => twin.stored.has(text(field(payload, "uuid"))),
+      holds: ({ payload }) => twin.stored.has(text(field(parsed(payload), "uuid"))),
       *kept() {
         for (const { properties } of twin.occurrences) {
           const { tenant_id: tenant, o, n } = properties;
@@ -202,7 +206,7 @@ const stands: Readonly<Record<TwinName, (host: string, clock: Clock) => Stand>> 
     return {
       sink: () => hubspotCompaniesSink({ accessToken: secretCanary, baseUrl: host, createUnknown: true }),
       handle: twin.handle,
-      holds: ({ payload }: Item<unknown>) => twin.stored.has(text(field(payload, "objectWriteTraceId"))),
+      holds: ({ payload }) => twin.stored.has(text(field(payload, "objectWriteTraceId"))),
       *kept() {
         for (const [tenant, properties] of twin.companies) {
           for (const metric of ["uploads", "findings"]) {

@@ -8,11 +8,16 @@ export interface Vendor {
   /** The sink as one process has it. */
   sinkOf(process: Process): Sink<unknown>;
   /** Whether it has stored the item. */
-  holds(item: Item<unknown>): boolean;
+  holds(item: SeenItem): boolean;
   /** Whether a well vendor, or its mapping, would refuse the record today. Absent when nobody can tell. */
   refuses?(place: Place): boolean;
   /** Under whose name it keeps what. */
   kept(): Iterable<Kept>;
+}
+
+/** An item, with all of its event. */
+export interface SeenItem extends Item<unknown> {
+  readonly event: MetricEvent;
 }
 
 /** A record, or where a vendor keeps no single ones, the name that came with its tenant. */

@@ -1,9 +1,7 @@
 // What a mapping promises: the same bytes for ever, truth about their number, and nothing of one tenant at another's.
 import assert from "node:assert/strict";
 import { prepare } from "../../delivery/encode.ts";
-import type { Item } from "../../delivery/sink.ts";
-import type { MetricEvent } from "../../event.ts";
-import { freeze, openWorld, storedIn, type World } from "../case-world.ts";
+import { freeze, itemsOf, openWorld, storedIn, type World } from "../case-world.ts";
 import type { ConformanceCase } from "../conformance.ts";
 import { hostileEvents } from "../hostile.ts";
 import { ofTenant, privateValue } from "../subject.ts";
@@ -64,7 +62,7 @@ export const mappingCases: readonly ConformanceCase[] = [
     promise: "The core fills a request by what `encode` says; too little said is a request refused.",
     run: async (subject) => {
       const hostile = hostileEvents(openWorld(subject).event).flatMap(({ event }) =>
-        itemOf(openWorld(subject), event),
+        itemsOf(openWorld(subject).sink, event),
       );
       const batches = [
         (world: World) => world.items(1),
@@ -141,7 +139,7 @@ export const mappingCases: readonly ConformanceCase[] = [
       };
       // Later than the first, since a vendor may keep the newest only.
       const later = { ...ofTenant(world.event(1), "tenant-one"), time: event.time + 1 };
-      await world.deliver(itemOf(world, later), { handle: listen });
+      await world.deliver(itemsOf(world.sink, later), { handle: listen });
       for (const text of requests) {
         assert.ok(
           !text.includes("tenant-other"),
@@ -171,11 +169,6 @@ export const mappingCases: readonly ConformanceCase[] = [
     },
   },
 ];
-
-function itemOf({ sink }: World, event: MetricEvent): Item<unknown>[] {
-  const prepared = prepare(sink, event);
-  return "payload" in prepared ? [{ event, payload: prepared.payload, bytes: prepared.bytes }] : [];
-}
 
 const dayMs = 86_400_000;
 

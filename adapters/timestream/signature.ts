@@ -1,0 +1,65 @@
+// AWS Signature Version 4, for a POST without a query: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+import { createHash, createHmac } from "node:crypto";
+
+export interface Unsigned {
+  /** Of the URL, with nothing in it that would have to be encoded. */
+  readonly path: string;
+  readonly region: string;
+  readonly credentials: {
+    readonly accessKeyId: string;
+    readonly secretAccessKey: string;
+    readonly sessionToken?: string | undefined;
+  };
+  /** Milliseconds since the epoch; AWS takes what is at most 5 minutes off. */
+  readonly time: number;
+  /** In lower case, `host` among them; all are signed. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}
+
+const [algorithm, service, ending] = ["AWS4-HMAC-SHA256", "timestream", "aws4_request"] as const;
+
+/** The headers, with those that the signature adds. */
+export function signed(request: Unsigned): Record<string, string> {
+  const { path, region, credentials, time, body } = request;
+  const { accessKeyId, secretAccessKey, sessionToken } = credentials;
+  // 20261102T101500Z
+  const date = new Date(time).toISOString().replace(/[-:]|\.\d+/g, "");
+  const hash = sha256(body);
+  const headers: Record<string, string> = {
+    ...request.headers,
+    "x-amz-date": date,
+    "x-amz-content-sha256": hash,
+    ...(sessionToken === undefined ? {} : { "x-amz-security-token": sessionToken }),
+  };
+  const names = Object.keys(headers).sort();
+  const canonical = names.map((name) => `${name}:${headers[name]?.trim().replace(/ +/g, " ")}\n`).join("");
+  const asked = `POST\n${path}\n\n${canonical}\n${names.join(";")}\n${hash}`;
+  const day = date.slice(0, 8);
+  const scope = `${day}/${region}/${service}/${ending}`;
+  const text = `${algorithm}\n${date}\n${scope}\n${sha256(asked)}`;
+  const signature = hmac(keyOf(secretAccessKey, day, region), text).toString("hex");
+  headers["authorization"] =
+    `${algorithm} Credential=${accessKeyId}/${scope}, SignedHeaders=${names.join(";")}, Signature=${signature}`;
+  return headers;
+}
+
+/** The key that was asked for last, which is good for a day. */
+let lastKey: { readonly of: string; readonly key: Buffer } | undefined;
+
+function keyOf(secret: string, day: string, region: string): Buffer {
+  const of = JSON.stringify([secret, day, region]);
+  if (lastKey?.of !== of) {
+    const key = [day, region, service, ending].reduce<string | Buffer>(hmac, `AWS4${secret}`);
+    lastKey = { of, key: Buffer.from(key) };
+  }
+  return lastKey.key;
+}
+
+function hmac(key: string | Buffer, text: string): Buffer {
+  return createHmac("sha256", key).update(text).digest();
+}
+
+function sha256(data: string | Uint8Array): string {
+  return createHash("sha256").update(data).digest("hex");
+}
