@@ -40,8 +40,8 @@ const mapping = {
   },
 } as const satisfies Refusals;
 
-/** What HubSpot refuses; the first eight are its own words. */
-const replies = {
+/** What HubSpot refuses in fixed words of its own, the most telling first. */
+const words = {
   CONFLICTING_UNIQUE_VALUE: {
     meaning: "Another record at HubSpot has the value of a property whose values are unique.",
     action: "Find the two at HubSpot and merge them or change one; then replay the letters.",
@@ -76,6 +76,11 @@ const replies = {
     action:
       "See whether every property and event definition exists and has a fitting type; then replay the letters.",
   },
+} as const satisfies Refusals;
+
+/** What HubSpot refuses. */
+const replies = {
+  ...words,
   INPUT_REFUSED: {
     meaning: "HubSpot refused the record in words that this version does not know.",
     action: compare,
@@ -136,7 +141,5 @@ export type Code = keyof typeof eventsRefusals | keyof typeof companiesRefusals;
  * What HubSpot says in fixed words and this version knows, the most telling first: in `category`, or in the `code`
  * of an error's details. Other words may be new, or a record's own value.
  */
-export const hubspotWords = [
-  ...(["CONFLICTING_UNIQUE_VALUE", "PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "INVALID_OPTION"] as const),
-  ...(["OBJECT_ALREADY_EXISTS", "OBJECT_NOT_FOUND", "CONFLICT", "VALIDATION_ERROR"] as const),
-] satisfies readonly Code[];
+// A literal has the keys that its type names, and no others.
+export const hubspotWords = Object.keys(words) as readonly (keyof typeof words)[];

@@ -65,6 +65,7 @@ interface Bundle {
 
 /** @param sdk With the vendor's packages; else they are empty, and of the core there is what the adapter uses. */
 async function bundle(folder: string, name: string, entry: string, sdk: boolean): Promise<Bundle> {
+  const isWhole = sdk || name === "core";
   const file = path.join(folder, `cold-${name}`, "main.mjs");
   const { metafile } = await build({
     stdin: { contents: entry, resolveDir: repository, loader: "ts", sourcefile: "main.ts" },
@@ -79,18 +80,19 @@ async function bundle(folder: string, name: string, entry: string, sdk: boolean)
     format: "esm",
     target: "node24",
     metafile: true,
-    // CommonJS packages ask for Node's modules by require.
-    banner: {
-      js: 'import{createRequire as requireHere}from"node:module";const require=requireHere(import.meta.url);',
-    },
-    plugins: sdk || name === "core" ? [] : [withoutSdks],
+    // CommonJS packages ask for Node's modules by require; without the SDKs there are none.
+    banner: isWhole ? { js: requireHere } : {},
+    plugins: isWhole ? [] : [withoutSdks],
     logLevel: "error",
   });
   const loaded = new Set<string>();
   const load = (output: string) => {
     if (loaded.has(output)) return;
+    const { imports = [], inputs = {} } = metafile.outputs[output] ?? {};
+    // A chunk of no source holds esbuild's helpers for CommonJS, which here only the stand-ins of the SDKs are.
+    if (!isWhole && Object.keys(inputs).length === 0) return;
     loaded.add(output);
-    for (const each of metafile.outputs[output]?.imports ?? []) {
+    for (const each of imports) {
       if (each.kind === "import-statement" && !each.external) load(each.path);
     }
   };
@@ -98,6 +100,9 @@ async function bundle(folder: string, name: string, entry: string, sdk: boolean)
   const bytes = [...loaded].reduce((sum, output) => sum + (metafile.outputs[output]?.bytes ?? Number.NaN), 0);
   return { name, file, kilobytes: bytes / 1000 };
 }
+
+const requireHere =
+  'import{createRequire as requireHere}from"node:module";const require=requireHere(import.meta.url);';
 
 /** Whatever is asked of such a package is there, and does nothing. */
 const nothing =
