@@ -122,9 +122,9 @@ describe("what is written", () => {
   });
 
   test("the bytes of an item are the bytes of its line", async () => {
-    const items = itemsOf([event({ data: { event_time: 1, text: "é💥" } })]);
-    await send(items.map((item) => item.event));
-    expect(items[0]?.bytes).toBe(readFileSync(path()).byteLength);
+    const events = [event({ data: { event_time: 1, text: "é💥" } })];
+    await send(events);
+    expect(itemsOf(events)[0]?.bytes).toBe(readFileSync(path()).byteLength);
   });
 
   test("a directory that does not exist yet is made", async () => {

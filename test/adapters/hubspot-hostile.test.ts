@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import {
   type HubspotCompaniesOptions,
   type HubspotEventsOptions,
+  type HubspotOccurrence,
   hubspotCompaniesSink,
   hubspotEventsSink,
 } from "../../adapters/hubspot/index.ts";
@@ -23,6 +24,7 @@ import type {
 } from "../../src/index.ts";
 import { type TwinHandler, twinHttp, virtualClock } from "../../src/testing/index.ts";
 import { freeze, hostileEvent, hostileNames, privateValue } from "../support/hostile.ts";
+import { sentOf } from "../support/payload.ts";
 
 const accessToken = "pat-1";
 const noon = Date.UTC(2026, 5, 1, 12);
@@ -77,9 +79,9 @@ function refusal(encoded: Encoded<unknown>): { readonly code: string; readonly r
   return encoded;
 }
 
-function properties(encoded: Encoded<{ readonly properties: Readonly<Record<string, string>> }>) {
-  if (!("payload" in encoded)) throw new Error(`not taken: ${JSON.stringify(encoded)}`);
-  return encoded.payload.properties;
+/** Of an occurrence or of a company's input, which is taken. */
+function properties(encoded: Encoded<unknown>): Readonly<Record<string, string>> {
+  return sentOf<Pick<HubspotOccurrence, "properties">>(encoded).properties;
 }
 
 const infinite: JsonValue = JSON.parse("1e400");
@@ -109,6 +111,7 @@ describe("any JSON", () => {
         const encoded = check(sink, one);
         if (!("payload" in encoded)) return;
         taken++;
+        const occurrence = sentOf<HubspotOccurrence>(encoded);
         const twin = createHubspotTwin();
         const { answer, body } = await send(sink, twin.handle, [one]);
         expect(answer).toEqual(delivered);
@@ -117,11 +120,11 @@ describe("any JSON", () => {
         const { inputs }: { inputs: JsonObject[] } = JSON.parse(body);
         expect(inputs).toEqual([
           {
-            uuid: encoded.payload.uuid,
+            uuid: occurrence.uuid,
             eventName: `pe42_${one.metricName}`,
             occurredAt: new Date(one.time).toISOString(),
-            ...(encoded.payload.objectId === undefined ? {} : { objectId: encoded.payload.objectId }),
-            properties: { ...encoded.payload.properties, tenant_id: one.tenantId },
+            ...(occurrence.objectId === undefined ? {} : { objectId: occurrence.objectId }),
+            properties: { ...occurrence.properties, tenant_id: one.tenantId },
           },
         ]);
       }),
@@ -156,17 +159,17 @@ describe("any JSON", () => {
   });
 
   test("events: a field named like HubSpot's own is a property like any other, and replaces nothing", () => {
-    const plain = events().encode(eventOf({}));
+    const plain = sentOf<HubspotOccurrence>(events().encode(eventOf({})));
     for (const name of hostileNames.filter((each) => !/^(event_time|event_id|tenant_id)$/.test(each))) {
       const encoded = events().encode(eventOf(Object.fromEntries([[name, "theirs"]])));
       if ("rejected" in encoded) {
         expect(encoded.code, name).toBe("PROPERTY_NAME_INVALID");
         continue;
       }
-      if (!("payload" in encoded) || !("payload" in plain)) throw new Error("filtered");
-      expect({ ...encoded.payload, properties: {} }, name).toEqual({ ...plain.payload, properties: {} });
-      expect(encoded.payload.properties["tenant_id"]).toBe("acme");
-      expect(Object.values(encoded.payload.properties)).toContain("theirs");
+      const occurrence = sentOf<HubspotOccurrence>(encoded);
+      expect({ ...occurrence, properties: {} }, name).toEqual({ ...plain, properties: {} });
+      expect(occurrence.properties["tenant_id"]).toBe("acme");
+      expect(Object.values(occurrence.properties)).toContain("theirs");
     }
   });
 });
@@ -273,8 +276,8 @@ describe("events", () => {
       [0, "0"],
       ["18446744073709551615", "18446744073709551615"],
     ] as const)
-      expect(encode(company)).toMatchObject({ payload: { objectId } });
-    expect(encode(null)).not.toHaveProperty("payload.objectId");
+      expect(sentOf(encode(company))).toMatchObject({ objectId });
+    expect(sentOf(encode(null))).not.toHaveProperty("objectId");
     for (const company of [
       2 ** 53,
       1e21,

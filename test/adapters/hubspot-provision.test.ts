@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
+import type { HubspotOccurrence } from "../../adapters/hubspot/index.ts";
 import { createHubspotSchemaTwin } from "../../adapters/hubspot/schema-twin.ts";
 import makeConfig from "../../config/fanout.config.ts";
 import metrics from "../../config/metrics/index.ts";
 import { type HttpClient, type Provision, resolveConfig, type Sink } from "../../src/index.ts";
 import { plansFor } from "../../src/routing/sink-check.ts";
 import { twinHttp } from "../../src/testing/index.ts";
+import { sentOf } from "../support/payload.ts";
 
 const env = {
   SINKS: "hubspot-events,hubspot-companies",
@@ -77,15 +79,13 @@ describe("event definitions", () => {
     await provision("hubspot-events", twinHttp(twin.handle));
     const sink = sinks.find(({ name }) => name === "hubspot-events");
     for (const { event } of plansFor("hubspot-events", metrics)) {
-      const encoded = sink?.encode(event);
-      // This sink's payload, as its own tests hold.
-      const { payload } = encoded as { payload: { eventName: string; properties: Record<string, string> } };
+      const occurrence = sentOf<HubspotOccurrence>(sink?.encode(event) ?? { filtered: "no sink" });
       const definition = [...twin.definitions.values()].find(
-        ({ fullyQualifiedName }) => fullyQualifiedName === payload.eventName,
+        ({ fullyQualifiedName }) => fullyQualifiedName === occurrence.eventName,
       );
       // What was defined has a list of objects there.
       const properties = definition?.["properties"] as readonly { name: string }[] | undefined;
-      expect(properties?.map(({ name }) => name)).toEqual(Object.keys(payload.properties));
+      expect(properties?.map(({ name }) => name)).toEqual(Object.keys(occurrence.properties));
       expect(JSON.stringify(definition)).not.toContain("user_id");
     }
     expect(twin.definitions.size).toBe(metrics.length);

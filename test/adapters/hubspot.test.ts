@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import {
   type HubspotCompaniesOptions,
   type HubspotEventsOptions,
+  type HubspotOccurrence,
   hubspotCompaniesSink,
   hubspotEventsSink,
 } from "../../adapters/hubspot/index.ts";
@@ -21,6 +22,7 @@ import {
   type Verdict,
 } from "../../src/index.ts";
 import { describeSink, injectFaults, serveTwin, twinHttp, virtualClock } from "../../src/testing/index.ts";
+import { sentOf } from "../support/payload.ts";
 
 const accessToken = "pat-eu1-very-secret";
 const noon = Date.UTC(2026, 5, 1, 12);
@@ -120,6 +122,9 @@ async function thrownBy(promise: Promise<unknown>): Promise<unknown> {
   );
 }
 
+/** What is sent of the event, which must be taken. */
+const occurrenceOf = (sink: Sink<string>, event: MetricEvent) =>
+  sentOf<HubspotOccurrence>(sink.encode(event));
 const trace = (event: MetricEvent) => itemOf(companies(), event).payload.objectWriteTraceId;
 
 for (const subject of subjects) describeSink(subject.sink().name, subject, { describe, test });
@@ -128,32 +133,29 @@ describe("hubspot-events, mapping", () => {
   test("an event becomes an occurrence with a stable uuid, its own time, and text properties", () => {
     const sink = events({ portalId: 42 });
     const event = eventOf({ newFindings: 3, "scan-kind": "full" }, { metadata: { tenant_name: "Acme" } });
-    const { payload } = itemOf(sink, event);
-    expect(payload).toEqual({
-      uuid: payload.uuid,
+    const occurrence = occurrenceOf(sink, event);
+    expect(occurrence).toEqual({
+      uuid: occurrence.uuid,
       eventName: "pe42_upload_completed",
       occurredAt: new Date(noon).toISOString(),
       properties: { tenant_id: "acme", tenant_name: "Acme", new_findings: "3", scan_kind: "full" },
     });
-    expect(payload.uuid).toMatch(/^[0-9a-f-]{36}$/);
-    expect(itemOf(events(), event).payload.uuid).toBe(payload.uuid);
+    expect(occurrence.uuid).toMatch(/^[0-9a-f-]{36}$/);
+    expect(occurrenceOf(events(), event).uuid).toBe(occurrence.uuid);
     const others = [{ id: "e2" }, { tenantId: "other" }, { metricName: "other" }].map(
-      (each) => itemOf(sink, eventOf({}, each)).payload.uuid,
+      (each) => occurrenceOf(sink, eventOf({}, each)).uuid,
     );
-    expect(new Set([payload.uuid, ...others]).size).toBe(4);
+    expect(new Set([occurrence.uuid, ...others]).size).toBe(4);
   });
 
   test("zero and false are values; null and empty text are none", () => {
-    const { properties } = itemOf(
-      events(),
-      eventOf({ zero: 0, no: false, nothing: null, empty: "" }),
-    ).payload;
+    const { properties } = occurrenceOf(events(), eventOf({ zero: 0, no: false, nothing: null, empty: "" }));
     expect(properties).toEqual({ tenant_id: "acme", zero: "0", no: "false" });
   });
 
   test("numbers go out as JSON writes them, lists and objects as JSON", () => {
     const data = { big: 1e21, tiny: 1e-7, minus: -0, half: 0.5, list: [1, "a"], nested: { a: { b: null } } };
-    expect(itemOf(events(), eventOf(data)).payload.properties).toEqual({
+    expect(occurrenceOf(events(), eventOf(data)).properties).toEqual({
       tenant_id: "acme",
       big: "1e+21",
       tiny: "1e-7",
@@ -196,7 +198,7 @@ describe("hubspot-events, mapping", () => {
 
   test("names of Object's own members are names like any other", () => {
     const data: JsonObject = JSON.parse('{"constructor":1,"__proto__":"x","hasOwnProperty":2}');
-    const { properties } = itemOf(events(), eventOf(data)).payload;
+    const { properties } = occurrenceOf(events(), eventOf(data));
     expect(Object.entries(properties)).toEqual([
       ["tenant_id", "acme"],
       ["constructor", "1"],
@@ -209,7 +211,7 @@ describe("hubspot-events, mapping", () => {
     const event = eventOf({}, { metricName: "Upload.Completed" });
     expect(events().encode(event)).toMatchObject({ code: "EVENT_NAME_INVALID" });
     const sink = events({ eventName: () => "upload_completed" });
-    expect(itemOf(sink, event).payload.eventName).toBe("upload_completed");
+    expect(occurrenceOf(sink, event).eventName).toBe("upload_completed");
   });
 
   test("options choose the properties and the record id; tenant_id is always there", () => {
@@ -218,11 +220,11 @@ describe("hubspot-events, mapping", () => {
       objectIdField: "hubspot_company_id",
     });
     const event = eventOf({ a: 1, b: 2 }, { metadata: { hubspot_company_id: 608051 } });
-    expect(itemOf(sink, event).payload).toMatchObject({
+    expect(occurrenceOf(sink, event)).toMatchObject({
       objectId: "608051",
       properties: { tenant_id: "acme", chosen: "1" },
     });
-    expect(itemOf(sink, eventOf({ a: 1 })).payload).not.toHaveProperty("objectId");
+    expect(occurrenceOf(sink, eventOf({ a: 1 }))).not.toHaveProperty("objectId");
   });
 
   test("the bytes of items and envelope are those of the request's body", async () => {

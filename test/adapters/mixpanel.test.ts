@@ -1,6 +1,11 @@
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { type MixpanelOptions, mixpanelOutcomes, mixpanelSink } from "../../adapters/mixpanel/index.ts";
+import {
+  type MixpanelEvent,
+  type MixpanelOptions,
+  mixpanelOutcomes,
+  mixpanelSink,
+} from "../../adapters/mixpanel/index.ts";
 import subject, { createMixpanelTwin } from "../../adapters/mixpanel/twin.ts";
 import {
   createHttp,
@@ -14,6 +19,7 @@ import {
   systemClock,
 } from "../../src/index.ts";
 import { describeSink, injectFaults, serveTwin, twinHttp, virtualClock } from "../../src/testing/index.ts";
+import { sentOf, valuesOf } from "../support/payload.ts";
 
 const time = Date.UTC(2026, 0, 1);
 const clock = virtualClock({ start: time });
@@ -41,9 +47,7 @@ function encode(one: MetricEvent, options: Partial<MixpanelOptions> = {}) {
 
 /** The properties of an event that is taken. */
 function properties(one: MetricEvent, options: Partial<MixpanelOptions> = {}): JsonObject {
-  const encoded = encode(one, options);
-  if (!("payload" in encoded)) throw new Error(`not taken: ${JSON.stringify(encoded)}`);
-  return encoded.payload.properties;
+  return sentOf<MixpanelEvent>(encode(one, options)).properties;
 }
 
 function items<P>(sink: Sink<P>, events: readonly MetricEvent[]): Item<P>[] {
@@ -66,21 +70,19 @@ describeSink("mixpanel", subject, { describe, test });
 describe("the mapping", () => {
   test("carries name, time, user, group and every other field, and asks not to be located", () => {
     const encoded = encode(event({ count: 3, by: { high: 1 }, tags: ["a"] }, { user_id: "u1", plan: "pro" }));
-    expect(encoded).toMatchObject({
-      payload: {
-        event: "findings_upload_completed",
-        properties: {
-          time,
-          distinct_id: "u1",
-          $insert_id: expect.stringMatching(/^[a-f0-9-]{36}$/),
-          ip: 0,
-          company_id: ["acme"],
-          count: 3,
-          by: { high: 1 },
-          tags: ["a"],
-          plan: "pro",
-          event_id: "e-1",
-        },
+    expect(sentOf(encoded)).toMatchObject({
+      event: "findings_upload_completed",
+      properties: {
+        time,
+        distinct_id: "u1",
+        $insert_id: expect.stringMatching(/^[a-f0-9-]{36}$/),
+        ip: 0,
+        company_id: ["acme"],
+        count: 3,
+        by: { high: 1 },
+        tags: ["a"],
+        plan: "pro",
+        event_id: "e-1",
       },
     });
     expect(Object.keys(properties(event({}, { user_id: "u1" })))).toEqual([
@@ -91,7 +93,7 @@ describe("the mapping", () => {
   test("uses the configured group key, event name and choice of metadata", () => {
     const options = { groupKey: "org", eventName: () => "Upload", metadata: ["plan", "absent"] };
     const one = event({}, { plan: "pro", other: "x", user_id: "u1" });
-    expect(encode(one, options)).toMatchObject({ payload: { event: "Upload" } });
+    expect(sentOf(encode(one, options))).toMatchObject({ event: "Upload" });
     expect(Object.keys(properties(one, options))).toEqual([
       ...["time", "distinct_id", "$insert_id", "ip", "org", "plan"],
     ]);
@@ -234,7 +236,7 @@ describe("the mapping", () => {
 });
 
 describe("a reply to three events", () => {
-  const three = items(mixpanelSink({ token: "token" }), many(3)).map(({ payload }) => payload);
+  const three = items(mixpanelSink({ token: "token" }), many(3));
   const reply = (status: number, body: unknown, retryAfterMs?: number) => ({
     status,
     headers: {},
@@ -385,7 +387,7 @@ describe("requests", () => {
     expect(outcomes.filter(({ status }) => status === "delivered")).toHaveLength(1999);
     expect(twin.stored.size).toBe(1999);
     // Mixpanel cut nothing: what it holds is what was sent.
-    expect(twin.events[0]).toEqual(items(sink, many(1))[0]?.payload);
+    expect(twin.events[0]).toEqual(valuesOf(items(sink, many(1))[0]?.payload));
   });
 
   test("an event of six days ago is as welcome as a new one", async () => {

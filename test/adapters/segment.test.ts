@@ -1,7 +1,12 @@
 import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { segmentGroupsSink, segmentSink } from "../../adapters/segment/index.ts";
+import {
+  type SegmentGroup,
+  type SegmentTrack,
+  segmentGroupsSink,
+  segmentSink,
+} from "../../adapters/segment/index.ts";
 import { faultOf } from "../../adapters/segment/send.ts";
 import subjects, { createSegmentTwin } from "../../adapters/segment/twin.ts";
 import {
@@ -23,6 +28,7 @@ import {
   twinHttp,
   virtualClock,
 } from "../../src/testing/index.ts";
+import { sentOf, valuesOf } from "../support/payload.ts";
 
 const writeKey = "test-write-key";
 const sink = segmentSink({ writeKey });
@@ -47,6 +53,10 @@ function item<P>(of: Sink<P>, from: MetricEvent): Item<P> {
   if (!("payload" in encoded)) throw new Error(`not encoded: ${JSON.stringify(encoded)}`);
   return { event: from, ...encoded };
 }
+
+const track = (from: MetricEvent) => sentOf<SegmentTrack>(sink.encode(from));
+const group = (from: MetricEvent) => sentOf<SegmentGroup>(groups.encode(from));
+const messageIdOf = ({ payload }: Item<string>) => valuesOf<SegmentTrack | SegmentGroup>(payload).messageId;
 
 const many = (count: number, change: (index: number) => Partial<MetricEvent> = () => ({})) =>
   Array.from({ length: count }, (_, index) => item(sink, event({ id: `e-${index}`, ...change(index) })));
@@ -102,7 +112,7 @@ for (const subject of subjects) describeSink(subject.sink(virtualClock()).name, 
 
 describe("track", () => {
   test("an event becomes a call with its name, data, tenant and time", () => {
-    expect(item(sink, event()).payload).toEqual({
+    expect(track(event())).toEqual({
       type: "track",
       event: "findings_upload_completed",
       properties: {
@@ -121,16 +131,16 @@ describe("track", () => {
 
   test("a user_id is the user; without one the tenant is, and it is always the same", () => {
     const withUser = (user_id: JsonObject[string]) =>
-      item(sink, event({ metadata: { tenant_id: "acme", user_id } })).payload;
+      track(event({ metadata: { tenant_id: "acme", user_id } }));
     expect(withUser("u-1").userId).toBe("u-1");
     expect(withUser("u-1").anonymousId).toBeUndefined();
-    const tenant = item(sink, event({ id: "another" })).payload.anonymousId;
+    const tenant = track(event({ id: "another" })).anonymousId;
     for (const noUser of ["", 7, null]) {
       expect(withUser(noUser).userId).toBeUndefined();
       expect(withUser(noUser).anonymousId).toBe(tenant);
     }
-    expect(item(sink, event({ tenantId: "globex" })).payload.anonymousId).not.toBe(tenant);
-    expect(item(groups, event()).payload.anonymousId).toBe(tenant);
+    expect(track(event({ tenantId: "globex" })).anonymousId).not.toBe(tenant);
+    expect(group(event()).anonymousId).toBe(tenant);
   });
 
   test("a message id is the same for the same event, and another for any other event, tenant, metric or call", () => {
@@ -141,10 +151,10 @@ describe("track", () => {
       item(sink, event({ metricName: "other" })),
       item(sink, event({ id: "x".repeat(5000) })),
       item(groups, event()),
-    ].map(({ payload }) => payload.messageId ?? "");
+    ].map(messageIdOf);
     expect(new Set(ids).size).toBe(ids.length);
     for (const id of ids) expect(id.length).toBeLessThan(100);
-    expect(item(sink, event({ data: { event_time: 0 } })).payload.messageId).toBe(ids[0]);
+    expect(track(event({ data: { event_time: 0 } })).messageId).toBe(ids[0]);
   });
 
   test("a record's data never overrides what the message says of itself", async () => {
@@ -154,14 +164,16 @@ describe("track", () => {
         "__proto__":{"polluted":1},"toJSON":"x","constructor":1}`,
     );
     const twin = createSegmentTwin();
-    const ours = item(sink, event({ data }));
-    expect(await send(sink, [ours], twinHttp(twin.handle))).toEqual({ status: "delivered" });
+    const ours = track(event({ data }));
+    expect(await send(sink, [item(sink, event({ data }))], twinHttp(twin.handle))).toEqual({
+      status: "delivered",
+    });
     const [message] = twin.messages;
     expect(message).toMatchObject({
       type: "track",
       event: "findings_upload_completed",
-      messageId: ours.payload.messageId,
-      anonymousId: ours.payload.anonymousId,
+      messageId: ours.messageId,
+      anonymousId: ours.anonymousId,
       timestamp: "2026-01-02T03:04:05.006Z",
       context: { groupId: "acme" },
     });
@@ -179,8 +191,9 @@ describe("track", () => {
       eventName: ({ metricName }) => (metricName === "a" ? "A readable name" : ""),
       properties: ({ metadata }) => ({ region: metadata["region"] ?? null }),
     });
-    expect(mapped.encode(event({ metricName: "a" }))).toMatchObject({
-      payload: { event: "A readable name", properties: { region: "eu" } },
+    expect(sentOf(mapped.encode(event({ metricName: "a" })))).toMatchObject({
+      event: "A readable name",
+      properties: { region: "eu" },
     });
     expect(mapped.encode(event({ metricName: "b" }))).toMatchObject({ code: "EVENT_NAME_MISSING" });
   });
@@ -198,7 +211,7 @@ describe("track", () => {
 
 describe("groups", () => {
   test("a tenant becomes a group call with its traits", () => {
-    expect(item(groups, event()).payload).toEqual({
+    expect(group(event())).toEqual({
       type: "group",
       groupId: "acme",
       traits: { name: "Acme Inc", environment: "prod" },
@@ -497,8 +510,8 @@ describe("sends", () => {
     expect(first).toEqual({ status: "delivered" });
     expect(second).toEqual({ status: "delivered" });
     expect(third).toMatchObject({ status: "refused" });
-    expect([...a.stored.keys()]).toEqual(mine.map(({ payload }) => payload.messageId));
-    expect([...b.stored.keys()]).toEqual(theirs.map(({ payload }) => payload.messageId));
+    expect([...a.stored.keys()]).toEqual(mine.map(messageIdOf));
+    expect([...b.stored.keys()]).toEqual(theirs.map(messageIdOf));
     expect([a.lost.size, b.lost.size]).toEqual([0, 0]);
     expect(seen.sort()).toEqual(["api.segment.io", "events.eu1.segmentapis.com"]);
   });

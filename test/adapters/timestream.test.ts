@@ -1,3 +1,4 @@
+import type { _Record } from "@aws-sdk/client-timestream-write";
 import { describe, expect, test } from "vitest";
 import {
   type TimestreamOptions,
@@ -16,6 +17,7 @@ import {
   type VirtualClock,
   virtualClock,
 } from "../../src/testing/index.ts";
+import { sentOf } from "../support/payload.ts";
 
 const hour = 3_600_000;
 const now = Date.UTC(2026, 10, 20, 12);
@@ -68,7 +70,7 @@ async function send(
     if (!("payload" in encoded)) throw new Error(`not encoded: ${JSON.stringify(encoded)}`);
     return { event, ...encoded };
   });
-  const partition = sink.partition?.(items[0]?.event ?? event()) ?? "";
+  const partition = sink.partition?.(events[0] ?? event()) ?? "";
   return await sink.send(
     { partition, items },
     { http, clock, attempt: 1, signal: signal ?? clock.signal(30_000) },
@@ -92,7 +94,7 @@ const delivered = { status: "delivered" };
 describeSink("timestream", subject, { describe, test });
 
 describe("mapping", () => {
-  test.each<[string, EventParts, Partial<TimestreamRecord>]>([
+  test.each<[string, EventParts, Partial<_Record>]>([
     [
       "metadata becomes dimensions, without the tenant, which is the table",
       { id: "e1", metadata: { event_id: "e1", region: "eu", tier: 3, beta: true } },
@@ -167,7 +169,7 @@ describe("mapping", () => {
     ],
   ])("%s", (_, parts, expected) => {
     const sink = sinkWith({ measures: { big: "BIGINT", rows: "BIGINT", code: "VARCHAR" } });
-    expect(sink.encode(event(parts))).toMatchObject({ payload: expected });
+    expect(sentOf(sink.encode(event(parts)))).toMatchObject(expected);
   });
 
   const many = (count: number) =>

@@ -7,10 +7,15 @@ import fc from "fast-check";
 import { HttpResponse, http } from "msw";
 import { setupServer } from "msw/node";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { hubspotCompaniesSink, hubspotEventsSink } from "../../adapters/hubspot/index.ts";
+import {
+  type HubspotOccurrence,
+  hubspotCompaniesSink,
+  hubspotEventsSink,
+} from "../../adapters/hubspot/index.ts";
 import { createHubspotTwin } from "../../adapters/hubspot/twin.ts";
 import { createHttp, type Item, type MetricEvent, type Sink, systemClock } from "../../src/index.ts";
 import { hostileEvent } from "../support/hostile.ts";
+import { sentOf, valuesOf } from "../support/payload.ts";
 
 const accessToken = "pat-eu1-of-the-contract";
 const baseUrl = "https://hubspot.test";
@@ -84,7 +89,7 @@ const eventsSink = hubspotEventsSink({
 const companiesSink = hubspotCompaniesSink({ accessToken, baseUrl });
 
 test("custom events: our request is the one that HubSpot's client sends alone", async () => {
-  const inputs = await sendOurs(eventsSink);
+  const inputs = (await sendOurs(eventsSink)).map((payload) => valuesOf<HubspotOccurrence>(payload));
   // Their client wants a Date, and sends its text.
   const dated = inputs.map((input) => ({ ...input, occurredAt: new Date(input.occurredAt) }));
   await client().events.send.batchApi.send({ inputs: dated });
@@ -159,7 +164,7 @@ describe("HubSpot's API descriptions", () => {
           for (const [sink, problems] of inputs) {
             const encoded = sink.encode(event);
             if (!("payload" in encoded)) continue;
-            expect(problems(JSON.parse(JSON.stringify({ inputs: [encoded.payload] })))).toBeNull();
+            expect(problems({ inputs: [sentOf(encoded)] })).toBeNull();
           }
         }),
         { numRuns: 500 },

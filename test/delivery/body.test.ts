@@ -1,33 +1,34 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { bodyOf } from "../../src/delivery/body.ts";
-import type { Item } from "../../src/delivery/sink.ts";
-import type { MetricEvent } from "../../src/event.ts";
 
-const event: MetricEvent = { id: "e", metricName: "m", tenantId: "t", time: 0, metadata: {}, data: {} };
-
-const payload = fc.oneof(
+const value = fc.oneof(
   fc.jsonValue(),
   fc.record({ text: fc.string({ unit: fc.constantFrom("a", '"', "é", "日", "😀", "\ud800") }) }),
 );
 
+const itemOf = (payload: string) => ({ payload, bytes: Buffer.byteLength(payload) + 1 });
+
 test("the body is what stands before, the items' JSON between commas, and what stands after, in UTF-8", () => {
   fc.assert(
-    fc.property(fc.array(fc.tuple(payload, fc.boolean())), fc.string(), (values, end) => {
-      const items = values.map(([value, isMade]): Item<unknown> => {
-        const text = JSON.stringify(value);
-        const bytes = Buffer.byteLength(text) + 1;
-        return isMade ? { event, payload: value, bytes, text } : { event, payload: value, bytes };
-      });
+    fc.property(fc.array(value), fc.string(), (values, end) => {
+      const texts = values.map((each) => JSON.stringify(each));
       const before = '{"é":[';
       const after = `]}${end.toWellFormed()}`;
-      const joined = values.map(([value]) => JSON.stringify(value)).join(",");
-      expect(bodyOf(before, items, after).toString()).toBe(`${before}${joined}${after}`);
+      expect(bodyOf(before, texts.map(itemOf), after).toString()).toBe(`${before}${texts.join()}${after}`);
     }),
   );
 });
 
-test("an item that counted its bytes wrong is sent whole all the same", () => {
-  const items = [1, 900].map((bytes) => ({ event, payload: "日本", bytes, text: '"日本"' }));
-  expect(bodyOf("[", items, "]").toString()).toBe('["日本","日本"]');
+test("items that counted their bytes wrong are sent whole all the same, and so are those beside them", () => {
+  const payload = '"日本"';
+  const right = Buffer.byteLength(payload) + 1;
+  const counts = fc.oneof(fc.constant(right), fc.integer({ min: 0, max: 900 }));
+  fc.assert(
+    fc.property(fc.array(counts, { minLength: 1, maxLength: 5 }), (bytes) => {
+      const items = bytes.map((each) => ({ payload, bytes: each }));
+      expect(bodyOf("[", items, "é]").toString()).toBe(`[${items.map(() => payload).join()}é]`);
+    }),
+    { examples: [[[1, 900]], [[right - 1, right + 1]], [[right, right + 1]], [[right - 1]]] },
+  );
 });
