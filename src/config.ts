@@ -7,7 +7,7 @@ import { concealing } from "./routing/conceal.ts";
 import type { Metric } from "./routing/metric.ts";
 import { catalogRoutes, type Route } from "./routing/route.ts";
 import { sinkProblems } from "./routing/sink-check.ts";
-import { list, must, object, optional, problemsOf } from "./shape.ts";
+import { list, must, object, optional, problemsOf, unrecognized } from "./shape.ts";
 import type { WorkerLimits } from "./worker.ts";
 
 export interface FanoutConfig {
@@ -68,15 +68,15 @@ const place = must(
 
 const configShape = object(
   {
-    sinks: list(sinkShape, "must name at least one sink"),
+    sinks: list(sinkShape, { empty: "must name at least one sink" }),
     receipts: place,
     deadLetters: place,
     // Checked when it was loaded.
     metrics: optional(must(Array.isArray, "must be what loadCatalog returns")),
-    routes: optional(list(object<Route>({ metrics: names, sinks: names }, { closed: true }))),
+    routes: optional(list(object<Route>({ metrics: names, sinks: names }, { closed: unrecognized }))),
     ...policyShapes,
   },
-  { closed: true },
+  { closed: unrecognized },
 );
 
 /**

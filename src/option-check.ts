@@ -2,7 +2,17 @@
 import type { BreakerPolicy } from "./delivery/breaker.ts";
 import type { RetryPolicy } from "./delivery/retry.ts";
 import type { Sink } from "./delivery/sink.ts";
-import { expected, list, must, number, object, optional, problemsOf, type Shape } from "./shape.ts";
+import {
+  expected,
+  list,
+  must,
+  number,
+  object,
+  optional,
+  problemsOf,
+  type Shape,
+  unrecognized,
+} from "./shape.ts";
 import type { WorkerLimits } from "./worker.ts";
 
 const called = must((value) => typeof value === "function", "must be a function");
@@ -94,7 +104,7 @@ export const policyShapes = {
         maxAgeMs: optional(span),
         maxAheadMs: optional(span),
       },
-      { closed: true },
+      { closed: unrecognized },
     ),
   ),
   retry: optional(
@@ -105,13 +115,13 @@ export const policyShapes = {
         maxMs: optional(milliseconds),
         longestWaitMs: optional(milliseconds),
       },
-      { closed: true },
+      { closed: unrecognized },
     ),
   ),
   breaker: optional(
     object<Partial<BreakerPolicy>>(
       { failures: optional(whole), overMs: optional(milliseconds), openMs: optional(milliseconds) },
-      { closed: true },
+      { closed: unrecognized },
     ),
   ),
 };

@@ -41,12 +41,16 @@ export function nullable<T>(shape: Shape<T>): Shape<T | null> {
   return (value, tell, path): value is T | null => value === null || shape(value, tell, path);
 }
 
-/** @param empty What to say when there is nothing in it. Default: that is right, too. */
-export function list<T>(of: Shape<T>, empty?: string): Shape<T[]> {
+/** @param says What to say of another kind of value, and of a list with nothing in it, which else is right, too. */
+export function list<T>(
+  of: Shape<T>,
+  says: { readonly other?: string; readonly empty?: string } = {},
+): Shape<T[]> {
+  const isList = must<readonly unknown[]>(Array.isArray, says.other ?? expected("array"));
   return (value, tell, path = ""): value is T[] => {
     if (!isList(value, tell, path)) return false;
-    if (value.length === 0 && empty !== undefined) {
-      tell?.(path, empty);
+    if (value.length === 0 && says.empty !== undefined) {
+      tell?.(path, says.empty);
       return false;
     }
     let fits = true;
@@ -55,14 +59,28 @@ export function list<T>(of: Shape<T>, empty?: string): Shape<T[]> {
   };
 }
 
-const isList = must<readonly unknown[]>(Array.isArray, expected("array"));
+/** Any keys, and under each of them the same kind of thing. */
+export function record<T>(of: Shape<T>): Shape<Record<string, T>> {
+  return (value, tell, path = ""): value is Record<string, T> => {
+    if (!isRecord(value, tell, path)) return false;
+    let fits = true;
+    for (const [key, entry] of Object.entries(value)) fits = of(entry, tell, below(path, key)) && fits;
+    return fits;
+  };
+}
+
+/** Not what a class makes, such as a Map: its entries are no keys. */
+const isRecord = must(
+  (value): value is Readonly<Record<string, unknown>> => kindOf(value) === "object",
+  expected("record"),
+);
 
 /** So a member without a check does not compile. */
 type Members<T> = { readonly [K in keyof T]-?: Shape<T[K]> };
 
 interface ObjectRules<T> {
-  /** Whether members that are not listed are wrong. Default: nobody looks at them. */
-  readonly closed?: boolean;
+  /** What to say of members that are not listed, such as {@link unrecognized}. Default: nobody looks at them. */
+  readonly closed?: (strange: readonly string[]) => string;
   /** Asked when every member is right: which one does not go with the others, and why. */
   readonly together?: (value: T) => readonly [key: string, message: string] | undefined;
 }
@@ -73,13 +91,9 @@ export function object<T extends object>(members: Members<T>, rules: ObjectRules
     if (!isObject(value, tell, path)) return false;
     let fits = true;
     for (const [key, shape] of shapes) fits = shape(value[key], tell, below(path, key)) && fits;
-    const strange = rules.closed === true ? Object.keys(value).filter((key) => !(key in members)) : [];
-    if (strange.length > 0) {
-      tell?.(
-        path,
-        `Unrecognized key${strange.length > 1 ? "s" : ""}: ${strange.map((key) => `"${key}"`).join(", ")}`,
-      );
-    }
+    const strange =
+      rules.closed === undefined ? [] : Object.keys(value).filter((key) => !Object.hasOwn(members, key));
+    if (strange.length > 0) tell?.(path, rules.closed?.(strange) ?? "");
     // Every member has just been proven.
     const clash = fits ? rules.together?.(value as T) : undefined;
     if (clash !== undefined) tell?.(below(path, clash[0]), clash[1]);
@@ -94,6 +108,10 @@ const isObject = must(
   expected("object"),
 );
 
+export function unrecognized(strange: readonly string[]): string {
+  return `Unrecognized key${strange.length > 1 ? "s" : ""}: ${strange.map((key) => `"${key}"`).join(", ")}`;
+}
+
 /** Says what was expected and what kind of thing was there. */
 export function expected(kind: string): (value: unknown) => string {
   return (value) => `Invalid input: expected ${kind}, received ${kindOf(value)}`;
@@ -105,7 +123,7 @@ function kindOf(value: unknown): string {
   if (typeof value === "number" && !Number.isFinite(value)) return String(value);
   if (typeof value !== "object") return typeof value;
   const made: unknown = Object.getPrototypeOf(value)?.constructor;
-  return typeof made === "function" && made !== Object ? made.name : "object";
+  return typeof made === "function" && made.name !== "Object" ? made.name : "object";
 }
 
 function below(path: string, key: string): string {

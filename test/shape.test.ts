@@ -1,6 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { list, must, nullable, number, object, optional, problemsOf, text } from "../src/shape.ts";
+import {
+  list,
+  must,
+  nullable,
+  number,
+  object,
+  optional,
+  problemsOf,
+  text,
+  unrecognized,
+} from "../src/shape.ts";
 
 interface Person {
   name: string;
@@ -14,11 +24,11 @@ const person = object<Person>(
   {
     name: text,
     age: optional(number((value) => value >= 0, "must be 0 or more")),
-    tags: list(text, "must name a tag"),
+    tags: list(text, { empty: "must name a tag" }),
     boss: nullable(boss),
   },
   {
-    closed: true,
+    closed: unrecognized,
     together: ({ name, tags }) => (tags.includes(name) ? ["tags", "must not hold the name"] : undefined),
   },
 );
@@ -91,6 +101,28 @@ describe("a shape", () => {
         expect(problems.join()).not.toContain(secret);
       }),
     );
+  });
+
+  test("a record has any keys, and is no instance", () => {
+    const ages = record(number((value) => value >= 0, "must be 0 or more"));
+    const problems = (value: unknown) => problemsOf(ages, value, "the ages");
+    for (const right of [{}, { a: 0, b: 1 }, Object.create(null)]) expect(problems(right)).toEqual([]);
+    expect(problems({ a: 0, b: -1, c: "1" })).toEqual(["b: must be 0 or more", "c: must be 0 or more"]);
+    for (const [value, kind] of [
+      [[], "array"],
+      [new Map(), "Map"],
+      [null, "null"],
+      ["a", "string"],
+    ] as const)
+      expect(problems(value)).toEqual([`the ages: ${wrong("record", kind)}`]);
+  });
+
+  test("a list can be called by its own words, and so can strange members", () => {
+    const names = list(text, { other: "must be a list of names" });
+    expect(problemsOf(names, { length: 1 }, "it")).toEqual(["it: must be a list of names"]);
+    expect(problemsOf(names, [], "it")).toEqual([]);
+    const empty = object({}, { closed: (strange) => `there is no ${strange.join(", ")} here` });
+    expect(problemsOf(empty, { a: 1, toString: 2 }, "it")).toEqual(["it: there is no a, toString here"]);
   });
 
   test("a message can be made of the value's kind", () => {

@@ -1,10 +1,10 @@
 // What can be wrong with a catalog, whichever sinks there are: every problem is one sentence.
-import * as z from "zod";
 import { ConfigError } from "../config.ts";
 import { type JsonObject, parseEvent } from "../event.ts";
+import { list, must, object, optional, record, type Tell } from "../shape.ts";
 import { matchesPattern } from "./apply-rule.ts";
 import { eventRules, sampleBusEvent, sampleRecord, valueAt } from "./event-rules.ts";
-import type { Metric, MetricField } from "./metric.ts";
+import type { FieldType, Metric, MetricField, MetricSource, SinkMapping } from "./metric.ts";
 import { valueFault } from "./record-check.ts";
 
 export interface CatalogEntry {
@@ -61,40 +61,56 @@ const patternKeys = new Set(["account", "region", "resources", "time", "id", "de
 
 // ── the shape ───────────────────────────────────────────────────────────────────────────────────────────────
 
-const text = z.string({ error: "must be text" }).trim().min(1, "must not be empty");
-const object = z.custom<JsonObject>(
-  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+const text = must(
+  (value): value is string => typeof value === "string" && value.trim() !== "",
+  (value) => (typeof value === "string" ? "must not be empty" : "must be text"),
+);
+const json = must(
+  (value): value is JsonObject => typeof value === "object" && value !== null && !Array.isArray(value),
   "must be an object",
 );
-const names = z.array(text, { error: "must be a list of names" });
-const fieldShape = z.strictObject({
-  type: z.enum(["string", "integer", "number", "boolean"], {
-    error: "must be string, integer, number or boolean",
-  }),
-  from: text,
-  description: text,
-  unit: text.optional(),
-  optional: z.boolean({ error: "must be true or false" }).optional(),
-  values: names.min(1, "must name a value").optional(),
-  personal: z.strictObject({ visibleTo: names }).optional(),
-});
-const metricShape = z.strictObject({
-  name: text,
-  title: text,
-  description: text,
-  when: text,
-  owner: text,
-  source: z.strictObject({ bus: text, source: text, detailType: text, pattern: object.optional() }),
-  sample: object,
-  tenantId: text,
-  eventTime: text.optional(),
-  dimensions: z.record(z.string(), fieldShape).optional(),
-  data: z.record(z.string(), fieldShape).optional(),
-  sinks: z.record(
-    z.string(),
-    z.strictObject({ name: text.optional(), properties: z.record(z.string(), text).optional() }),
-  ),
-});
+const aList = { other: "must be a list of names" };
+const names = list(text, aList);
+const types: readonly unknown[] = ["string", "integer", "number", "boolean"] satisfies FieldType[];
+const closed = (strange: readonly string[]) =>
+  `there is no ${strange.join(", ")} here: correct the name, or leave it out`;
+const fieldShape = object<MetricField>(
+  {
+    type: must(
+      (value): value is FieldType => types.includes(value),
+      "must be string, integer, number or boolean",
+    ),
+    from: text,
+    description: text,
+    unit: optional(text),
+    optional: optional(must((value) => typeof value === "boolean", "must be true or false")),
+    values: optional(list(text, { ...aList, empty: "must name a value" })),
+    personal: optional(object<{ readonly visibleTo: readonly string[] }>({ visibleTo: names }, { closed })),
+  },
+  { closed },
+);
+const metricShape = object<Metric>(
+  {
+    name: text,
+    title: text,
+    description: text,
+    when: text,
+    owner: text,
+    source: object<MetricSource>(
+      { bus: text, source: text, detailType: text, pattern: optional(json) },
+      { closed },
+    ),
+    sample: json,
+    tenantId: text,
+    eventTime: optional(text),
+    dimensions: optional(record(fieldShape)),
+    data: optional(record(fieldShape)),
+    sinks: record(
+      object<SinkMapping>({ name: optional(text), properties: optional(record(text)) }, { closed }),
+    ),
+  },
+  { closed },
+);
 
 /**
  * @param problems found before, told together with these.
@@ -107,20 +123,12 @@ export function checkCatalog(
   const found = [...problems];
   const sound: { readonly file: string; readonly metric: Metric }[] = [];
   for (const { file, metric } of entries) {
-    const shape = metricShape.safeParse(metric);
-    if (shape.success) {
-      // The shape has just been proven; zod says `| undefined` where the interface has optional members.
-      sound.push({ file, metric: metric as Metric });
-      continue;
-    }
     const name = nameOf(metric);
-    for (const issue of shape.error.issues) {
-      const where = issue.path
-        .map((key) => `${String(key)}.`)
-        .join("")
-        .replace(/\.$/, ": ");
-      found.push(`${file}: ${name}${where}${sentence(issue)}`);
-    }
+    const tell: Tell = (path, message) =>
+      found.push(`${file}: ${name}${path === "" ? "" : `${path}: `}${message}`);
+    if (typeof metric !== "object" || metric === null || Array.isArray(metric)) {
+      tell("", "its default export must be defineMetric(…)");
+    } else if (metricShape(metric, tell)) sound.push({ file, metric });
   }
   for (const { file, metric } of sound) {
     for (const problem of problemsOf(file, metric)) found.push(`${file}: ${metric.name}: ${problem}`);
@@ -128,13 +136,6 @@ export function checkCatalog(
   found.push(...collisions(sound));
   if (found.length > 0) throw new ConfigError(found);
   return sound.map(({ metric }) => metric);
-}
-
-function sentence(issue: z.core.$ZodIssue): string {
-  if (issue.code === "unrecognized_keys") {
-    return `there is no ${issue.keys.join(", ")} here: correct the name, or leave it out`;
-  }
-  return issue.path.length === 0 ? "its default export must be defineMetric(…)" : issue.message;
 }
 
 function nameOf(metric: unknown): string {
