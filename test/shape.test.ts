@@ -8,6 +8,7 @@ import {
   object,
   optional,
   problemsOf,
+  record,
   text,
   unrecognized,
 } from "../src/shape.ts";
