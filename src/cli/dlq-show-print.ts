@@ -8,6 +8,7 @@ import { type Preview, preview } from "../delivery/preview.ts";
 import { everywhere } from "../routing/route.ts";
 import { defaultLimits } from "../worker.ts";
 import { adviceOf } from "./dlq-list.ts";
+import { valuesOf } from "./payload.ts";
 import { count, duration, instant, iso, painter, printable, type Screen, wrap } from "./words.ts";
 
 export interface FoundLetter {
@@ -67,10 +68,11 @@ function today(letter: DeadLetter, objectHash: string, config: FanoutConfig): re
   // A record that no sink has seen yet is every sink's.
   const sinks = sink === intakeLane ? config.sinks : config.sinks.filter(({ name }) => name === sink);
   if (sinks.length === 0) return [{ sink, status: "not-configured" }];
-  return sinks.map((each) => ({
-    sink: each.name,
-    ...preview(judged.event, each, config.routes ?? everywhere),
-  }));
+  return sinks.map((each) => {
+    const seen = preview(judged.event, each, config.routes ?? everywhere);
+    const shown = seen.status === "sent" ? { ...seen, payload: valuesOf(seen.payload) } : seen;
+    return { sink: each.name, ...shown };
+  });
 }
 
 export function renderLetter(letter: Described, screen: Screen): string {

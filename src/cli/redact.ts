@@ -1,6 +1,7 @@
 // What a preview shows of values that are nobody's business on a screen or in a ticket: that there is one.
 import type { JsonValue, MetricEvent } from "../event.ts";
 import type { Metric } from "../routing/metric.ts";
+import { jsonIn, valuesOf } from "./payload.ts";
 
 /** Fields whose texts are credentials, going by their names. */
 const secretName = /token|secret|passw|authorization|credential|api[_-]?key/i;
@@ -20,7 +21,7 @@ const shortestInside = 4;
 const marks = { secret: "‹secret›", personal: "‹personal›", eMail: "‹e-mail›" } as const;
 
 /**
- * The payload as JSON, its shape and all other values as they are. Taken out are credentials by their fields' names,
+ * What the payload says, its shape and all other values as they are. Taken out are credentials by their fields' names,
  * e-mail addresses, and what the catalog declares to be personal data, wherever the sink's mapping has put it.
  */
 export function redact(payload: unknown, event: MetricEvent, metrics: readonly Metric[]): JsonValue {
@@ -38,6 +39,7 @@ export function redact(payload: unknown, event: MetricEvent, metrics: readonly M
     if (personal.has(String(value))) return marks.personal;
     if (typeof value !== "string") return value;
     if (isSecret) return marks.secret;
+    // A nested field of a table, say.
     const inner = jsonIn(value);
     if (inner !== undefined) return `${JSON.stringify(visit(inner, false))}${/\s*$/.exec(value)?.[0] ?? ""}`;
     const open = inText.reduce((text, each) => text.replaceAll(each, `$1${marks.secret}`), value);
@@ -45,19 +47,7 @@ export function redact(payload: unknown, event: MetricEvent, metrics: readonly M
       .reduce((text, each) => text.replaceAll(each, marks.personal), open)
       .replaceAll(eMail, marks.eMail);
   };
-  // As it would be sent: dates are text, and what is undefined is not there.
-  const json: JsonValue = JSON.parse(JSON.stringify(payload ?? null));
-  return visit(json, false);
-}
-
-/** An object or a list that is sent as its text: a line of the file sink, a nested field of a table. */
-function jsonIn(text: string): JsonValue | undefined {
-  if (!/^[[{]/.test(text)) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  return visit(valuesOf(payload), false);
 }
 
 function isList(value: JsonValue): value is readonly JsonValue[] {

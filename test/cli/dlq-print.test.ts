@@ -102,6 +102,20 @@ test("a letter is shown with its record, its refusals, and what its sink would r
   }
 });
 
+test("a payload that a sink keeps as JSON text is shown as what it says, in lines and as a document", async () => {
+  const waiting = await somethingWaits(1);
+  const [letter] = (await waiting.world.letters()).filter(({ sink }) => sink === "a");
+  if (letter === undefined) throw new Error("the test's letter is not there");
+  const id = letterId(hashOf(letter.origin), "a", letter.origin.index);
+  const sinks = [{ ...waiting.a, encode: () => ({ payload: '{"said":["é"]}', bytes: 16 }) }];
+  for (const json of [false, true]) {
+    const { command, text } = commandOf(waiting, { json });
+    await dlqShow({ ...command, config: { ...command.config, sinks } }, id);
+    if (!json) expect(text()).toContain('a would be sent, 16 bytes:\n    {\n      "said": [\n        "é"\n');
+    else expect(JSON.parse(text())).toMatchObject({ today: [{ sink: "a", payload: { said: ["é"] } }] });
+  }
+});
+
 test("an invalid record is shown with what each sink would make of it, or why it still is none", async () => {
   const waiting = await somethingWaits(1);
   const [letter] = (await waiting.world.letters()).filter(({ sink }) => sink === "_intake");

@@ -62,7 +62,9 @@ test("the samples: what each sink gets, refuses and why, and nothing is sent", p
   const { code, stdout, stderr } = await fanout(["explain", samples], env, cwd);
   expect([code, stderr]).toEqual([0, ""]);
   expect(stdout).toContain("record 0: scan_completed of acme\n");
-  expect(stdout).toMatch(/ {2}timestream gets \d+ bytes to acme:\n {4}\{\n {6}"Dimensions": \[/);
+  expect(stdout).toMatch(
+    / {2}timestream gets \d+ bytes to acme:\n {4}\{\n {6}"Time": "1795167000000",\n {6}"MeasureName": "scan_completed",\n {6}"Dimensions": \[/,
+  );
   expect(stdout).toMatch(/ {2}mixpanel gets \d+ bytes:\n {4}\{\n {6}"event": "Scan Completed"/);
   expect(stdout).toMatch(
     /timestream refuses it: TENANT_ID_NO_TABLE_NAME, metadata\.tenant_id names the table/,

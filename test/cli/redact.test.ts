@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { redact } from "../../src/cli/redact.ts";
 import type { JsonObject, Metric, MetricEvent } from "../../src/index.ts";
 
@@ -82,10 +82,29 @@ test.each([
   expect(redact({ note: text }, event({}, {}), [])).toEqual({ note: shown });
 });
 
-test("JSON that is sent as text is looked into, and stays JSON with its end of line", () => {
-  const line = `${JSON.stringify({ token: "t", user: "u-204", n: 1 })}\n`;
-  expect(redact(line, event({ user_id: "u-204" }, {}), [metric])).toBe(
-    '{"token":"‹secret›","user":"‹personal›","n":1}\n',
-  );
-  expect(redact("{half", event({}, {}), [])).toBe("{half");
+describe("JSON that is text", () => {
+  const text = `${JSON.stringify({ token: "t", user: "u-204", n: 1 })}\n`;
+  const of = event({ user_id: "u-204" }, {});
+  const shown = { token: "‹secret›", user: "‹personal›", n: 1 };
+
+  test("and the payload is shown as what it says", () => {
+    expect(redact(text, of, [metric])).toEqual(shown);
+    expect(redact(`[${text}]`, of, [metric])).toEqual([shown]);
+  });
+
+  test("and stands beside texts alone, such as its id, is shown as what it says", () => {
+    const payload = { id: "1", text, user: "u-204" };
+    expect(redact(payload, of, [metric])).toEqual({ id: "1", text: shown, user: "‹personal›" });
+  });
+
+  test("and a field of what is sent stays JSON with its end of line", () => {
+    const field = `${JSON.stringify(shown)}\n`;
+    for (const payload of [{ n: 1, field: text }, { deep: { field: text } }, [text]]) {
+      const expected = JSON.parse(
+        JSON.stringify(payload).replace(JSON.stringify(text), JSON.stringify(field)),
+      );
+      expect(redact(payload, of, [metric])).toEqual(expected);
+      expect(redact(JSON.stringify(payload), of, [metric])).toEqual(expected);
+    }
+  });
 });
