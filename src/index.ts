@@ -39,8 +39,9 @@ export { allFinite, isoTime, quoteName } from "./delivery/values.ts";
 export type { EventHead, JsonObject, JsonValue, MetricEvent } from "./event.ts";
 export type { GivenUp, GiveUpOrder } from "./give-up.ts";
 export type { ObjectRef } from "./intake/notification.ts";
-export { type LetterOrder, type LetterReport, MissingSinks } from "./letter-run.ts";
+export type { LetterOrder, LetterReport } from "./letter-run.ts";
 export type { Logger } from "./log.ts";
+export { MissingSinks } from "./missing-sinks.ts";
 export { loadCatalog, packedCatalog } from "./routing/catalog.ts";
 export { type CatalogEntry, checkCatalog } from "./routing/catalog-check.ts";
 export {

@@ -11,11 +11,12 @@ import { createSinkState, defaultLanePolicy, type LanePolicy } from "./delivery/
 import { defaultRetryPolicy, type RetryPolicy } from "./delivery/retry.ts";
 import type { Sink } from "./delivery/sink.ts";
 import type { TimePolicy } from "./event.ts";
-import { type GivenUp, type GiveUpOrder, giveUpPending } from "./give-up.ts";
+import type { GivenUp, GiveUpOrder } from "./give-up.ts";
 import { defaultInflationLimits, type InflationLimits } from "./intake/decompress.ts";
 import type { ObjectRef } from "./intake/notification.ts";
-import { type LetterOrder, type LetterReport, MissingSinks, runLetters } from "./letter-run.ts";
+import type { LetterOrder, LetterReport } from "./letter-run.ts";
 import { type Logger, silent } from "./log.ts";
+import { MissingSinks } from "./missing-sinks.ts";
 import { type HeldLane, runObject } from "./object-run.ts";
 import { optionProblems } from "./option-check.ts";
 import { everywhere, type Route } from "./routing/route.ts";
@@ -202,6 +203,8 @@ export function createWorker(options: WorkerOptions): Worker {
       }
     },
     async replay({ object, lane, file }, order, { deadline = clock.now() + defaultDeadlineMs, signal } = {}) {
+      // Imported here, like what gives up: workers that only deliver start without what operators ask for.
+      const { runLetters } = await import("./letter-run.ts");
       const books = openBooks(options.receipts, object, owner, clock, log);
       const known = await books.read();
       if (known.get(lane)?.receipt?.letters.includes(file) !== true) return undefined;
@@ -231,6 +234,7 @@ export function createWorker(options: WorkerOptions): Worker {
       }
     },
     async giveUp(object, lane, order) {
+      const { giveUpPending } = await import("./give-up.ts");
       const books = openBooks(options.receipts, object, owner, clock, log);
       const known = (await books.read()).get(lane);
       if (known?.receipt === undefined || !isOpen(known)) return undefined;

@@ -16,7 +16,6 @@ import {
   unsnapXerial,
   xerialMagic,
 } from "./snappy-frames.ts";
-import { unzip } from "./zip.ts";
 
 /** How much may come out of a container. What is stored as it is has no limit. */
 export interface InflationLimits {
@@ -60,8 +59,11 @@ async function* opened(reading: Reading, limits: Required<InflationLimits>): Par
   const { size } = reading;
   const head = await readBytes(reading, 0, headBytes);
   if (begins(head, gzipMagic)) yield* capped(gunzip(reading), reading, limits);
-  else if (zipMagics.some((magic) => begins(head, magic))) yield* capped(unzip(reading), reading, limits);
-  else if (begins(head, xerialMagic)) yield* capped(unsnapXerial(reading), reading, limits);
+  else if (zipMagics.some((magic) => begins(head, magic))) {
+    // Imported here: most objects are no ZIP, and a cold start would load as much again for it as for all else here.
+    const { unzip } = await import("./zip.ts");
+    yield* capped(unzip(reading), reading, limits);
+  } else if (begins(head, xerialMagic)) yield* capped(unsnapXerial(reading), reading, limits);
   else if (looksLikeHadoop(head, size)) yield* capped(unsnapHadoop(reading), reading, limits);
   else {
     const foreign = foreignMagics.find(({ magic }) => begins(head, magic));
