@@ -705,9 +705,10 @@ export function createOracle({
       return { ...result, payload: watched };
     },
     async send({ partition, items }, context) {
-      const seen = items.map(({ payload, bytes }): SeenItem => {
+      const seen = items.map(({ event: head, payload, bytes }): SeenItem => {
         // `encode`, above, has made it.
-        return { ...(payload as Watched), bytes };
+        const watched = payload as Watched;
+        return { event: { ...watched.event, ...head }, payload: watched.payload, bytes };
       });
       const own = items.map((item, index) => ({ ...item, payload: seen[index]?.payload }));
       const place = `${process.name} ${sink.name}`;
