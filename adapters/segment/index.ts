@@ -144,18 +144,26 @@ function encoded(
 function defaultProperties({ data, metadata }: MetricEvent): JsonObject {
   return {
     ...data,
-    ...pick(metadata, { tenant_id: "tenant_id", tenant_name: "tenant_name", environment: "environment" }),
+    ...pick(metadata, tenantProperties),
   };
 }
 
 function defaultTraits({ metadata }: MetricEvent): JsonObject {
-  return pick(metadata, { tenant_name: "name", environment: "environment" });
+  return pick(metadata, tenantTraits);
 }
 
+/** Fields of metadata, and what they are called at Segment. */
+const tenantProperties = Object.entries({
+  tenant_id: "tenant_id",
+  tenant_name: "tenant_name",
+  environment: "environment",
+});
+const tenantTraits = Object.entries({ tenant_name: "name", environment: "environment" });
+
 /** The named fields under their new names, without those that are absent or empty. */
-function pick(from: JsonObject, names: Readonly<Record<string, string>>): JsonObject {
+function pick(from: JsonObject, names: typeof tenantTraits): JsonObject {
   const known: Record<string, JsonValue> = {};
-  for (const [name, as] of Object.entries(names)) {
+  for (const [name, as] of names) {
     const value = from[name];
     if (value !== undefined && value !== null && value !== "") known[as] = value;
   }
@@ -165,7 +173,8 @@ function pick(from: JsonObject, names: Readonly<Record<string, string>>): JsonOb
 /** Segment does not scope a messageId to a source: it must be unique in the world, and shorter than 100 characters. */
 function commonOf({ id, metricName, tenantId, time }: MetricEvent, call: "track" | "group") {
   return {
-    messageId: stableUuid("segment", call, tenantId, metricName, id),
+    // Other sinks name the event so, too, and it is made once for all of them.
+    messageId: `${stableUuid(tenantId, metricName, id)}${call === "group" ? "-group" : ""}`,
     timestamp: isoTime(time),
     context: { groupId: tenantId, library },
   };

@@ -14,10 +14,14 @@ import type { Code } from "./refusals.ts";
 /** What a measure can be declared as. A 64-bit integer is BIGINT: a safe JSON integer, or digits in a string. */
 export type MeasureType = "DOUBLE" | "BIGINT" | "VARCHAR" | "BOOLEAN";
 
-/** A complete record in parts, each as JSON; `toBody` moves what all records of a request share out of them. */
+/** A dimension's name, and its value as text. */
+type Dimension = readonly [name: string, value: string];
+
+/** A complete record in parts; `toBody` moves what all records of a request share out of them. */
 export class TimestreamRecord {
-  readonly dimensions: readonly string[];
+  readonly dimensions: readonly Dimension[];
   readonly measureName: string;
+  /** As JSON. */
   readonly measureValues: string;
   /** Milliseconds since the epoch. */
   readonly time: number;
@@ -31,7 +35,7 @@ export class TimestreamRecord {
 
   /** The vendor's shape. */
   toJSON(): unknown {
-    return JSON.parse(recordText(this, this.measureName, this.dimensions));
+    return JSON.parse(recordText(this, true, noNames));
   }
 }
 
@@ -78,7 +82,7 @@ export function toRecord(
   let bytes = recordAround + measureName.headBytes;
 
   const names = new Set<string>();
-  const dimensions: string[] = [];
+  const dimensions: Dimension[] = [];
   for (const [name, value] of Object.entries(event.metadata)) {
     if (name === "tenant_id" || isNothing(value)) continue;
     const known = nameOf("a name in metadata", name, maxDimensionNameBytes);
@@ -86,20 +90,18 @@ export function toRecord(
     const text = toText(value);
     const length = Buffer.byteLength(text);
     if (!isWhole(value, length)) return faultOfValue("metadata", name, value);
-    const json = JSON.stringify(text);
     size += known.bytes + length;
-    bytes += known.headBytes + length + json.length - text.length + dimensionEnd;
+    bytes += known.headBytes + length + JSON.stringify(text).length - text.length + dimensionEnd;
     names.add(name);
-    dimensions.push(`${known.head}${json}}`);
+    dimensions.push([name, text]);
   }
   if (!names.has(eventId)) {
-    const head = headOf(eventId);
-    const json = JSON.stringify(event.id);
-    const length = Buffer.byteLength(event.id);
+    const { id } = event;
+    const length = Buffer.byteLength(id);
     size += eventId.length + length;
-    bytes += head.length + length + json.length - event.id.length + dimensionEnd;
+    bytes += headOf(eventId).length + length + JSON.stringify(id).length - id.length + dimensionEnd;
     names.add(eventId);
-    dimensions.push(`${head}${json}}`);
+    dimensions.push([eventId, id]);
   } else if (event.metadata[eventId] !== event.id) {
     return reject(
       "EVENT_ID_NOT_TEXT",
@@ -145,46 +147,66 @@ export function toRecord(
       `the record has ${size} bytes of names and values, over ${maxRecordBytes}`,
     );
   }
-  const parts = { measureName: JSON.stringify(event.metricName), measureValues: measures.join() };
-  return { payload: new TimestreamRecord({ dimensions, ...parts, time: event.time }), bytes };
+  const { metricName, time } = event;
+  const parts = { dimensions, measureName: metricName, measureValues: measures.join(), time };
+  return { payload: new TimestreamRecord(parts), bytes };
 }
 
 /** The body of WriteRecords. What every record has is said once, in CommonAttributes; a dimension never stands in both. */
 export function toBody(database: string, table: string, records: readonly TimestreamRecord[]): Buffer {
   const [first] = records;
-  // In their usual order the dimensions of two records stand at the same place.
   const shared = (first?.dimensions ?? []).filter((one, index) =>
-    records.every(({ dimensions }) => dimensions[index] === one || dimensions.includes(one)),
+    records.every(({ dimensions }) => hasAt(dimensions, index, one)),
   );
-  const isShared = new Set(shared);
+  const sharedNames = new Set(shared.map(([name]) => name));
   const measureName = records.every((record) => record.measureName === first?.measureName)
     ? first?.measureName
     : undefined;
   const common = [
     '"MeasureValueType":"MULTI","TimeUnit":"MILLISECONDS"',
-    ...(measureName === undefined ? [] : [`"MeasureName":${measureName}`]),
-    ...(shared.length === 0 ? [] : [`"Dimensions":[${shared.join()}]`]),
+    ...(measureName === undefined ? [] : [`"MeasureName":${JSON.stringify(measureName)}`]),
+    ...(shared.length === 0 ? [] : [`"Dimensions":[${dimensionsText(shared, noNames)}]`]),
   ];
   const own = records.map((record) => {
-    const payload = recordText(
-      record,
-      measureName === undefined ? record.measureName : undefined,
-      record.dimensions.filter((one) => !isShared.has(one)),
-    );
+    const payload = recordText(record, measureName === undefined, sharedNames);
     return { payload, bytes: Buffer.byteLength(payload) + 1 };
   });
   const names = JSON.stringify({ DatabaseName: database, TableName: table });
   return bodyOf(`${names.slice(0, -1)},"CommonAttributes":{${common.join()}},"Records":[`, own, "]}");
 }
 
+/** In their usual order the dimensions of two records stand at the same place. */
+function hasAt(dimensions: readonly Dimension[], index: number, one: Dimension): boolean {
+  const there = dimensions[index];
+  if (there !== undefined && isSame(there, one)) return true;
+  return dimensions.some((other) => isSame(other, one));
+}
+
+function isSame([name, value]: Dimension, [otherName, otherValue]: Dimension): boolean {
+  return name === otherName && value === otherValue;
+}
+
+const noNames: ReadonlySet<string> = new Set();
+
 function recordText(
-  { time, measureValues }: TimestreamRecord,
-  measureName: string | undefined,
-  dimensions: readonly string[],
+  { time, measureName, measureValues, dimensions }: TimestreamRecord,
+  isNamed: boolean,
+  sharedNames: ReadonlySet<string>,
 ): string {
-  const name = measureName === undefined ? "" : `,"MeasureName":${measureName}`;
-  const own = dimensions.length === 0 ? "" : `,"Dimensions":[${dimensions.join()}]`;
+  const name = isNamed ? `,"MeasureName":${JSON.stringify(measureName)}` : "";
+  const text = dimensionsText(dimensions, sharedNames);
+  const own = text === "" ? "" : `,"Dimensions":[${text}]`;
   return `{"Time":"${time}"${name}${own},"MeasureValues":[${measureValues}]}`;
+}
+
+function dimensionsText(dimensions: readonly Dimension[], without: ReadonlySet<string>): string {
+  let text = "";
+  for (const [name, value] of dimensions) {
+    if (without.has(name)) continue;
+    const head = lawful.get(name)?.head ?? headOf(name);
+    text += `${text === "" ? "" : ","}${head}${JSON.stringify(value)}}`;
+  }
+  return text;
 }
 
 /** What a record has around its fields, and what ends a field, at most. */

@@ -272,9 +272,11 @@ export function createLane(options: LaneOptions): Lane {
 
   const request = async (
     partition: string,
-    items: readonly Entry[],
+    entries: readonly Entry[],
     attempt: number,
   ): Promise<readonly Outcome[] | Verdict> => {
+    // And nothing else of an entry: its text may hold what this sink is not to see.
+    const items = entries.map(({ event, payload, bytes }) => ({ event, payload, bytes }));
     // One controller a request, and its timer through the clock: what AbortSignal.any and a timeout signal make
     // stays in memory for as long as the run's signal and the timeout last.
     const over = new AbortController();

@@ -250,7 +250,8 @@ export class Splitter {
   /** The record up to `end`, or undefined when it is not JSON. */
   #parse(end: number): RawRecord | undefined {
     const start = this.#at;
-    const text = this.#buffer.toString("utf8", start, end);
+    // Without a name of the encoding Node looks for none.
+    const text = this.#buffer.toString(undefined, start, end);
     let value: unknown;
     try {
       value = JSON.parse(text);
