@@ -1,5 +1,5 @@
 // AWS Signature Version 4, for a POST without a query: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
-import { createHash, createHmac } from "node:crypto";
+import { createHmac, createSecretKey, hash as hashOf, type KeyObject } from "node:crypto";
 
 export interface Unsigned {
   /** Of the URL, with nothing in it that would have to be encoded. */
@@ -45,21 +45,21 @@ export function signed(request: Unsigned): Record<string, string> {
 }
 
 /** The key that was asked for last, which is good for a day. */
-let lastKey: { readonly of: string; readonly key: Buffer } | undefined;
+let lastKey: { readonly of: string; readonly key: KeyObject } | undefined;
 
-function keyOf(secret: string, day: string, region: string): Buffer {
+function keyOf(secret: string, day: string, region: string): KeyObject {
   const of = JSON.stringify([secret, day, region]);
   if (lastKey?.of !== of) {
-    const key = [day, region, service, ending].reduce<string | Buffer>(hmac, `AWS4${secret}`);
-    lastKey = { of, key: Buffer.from(key) };
+    const first = hmac(`AWS4${secret}`, day);
+    lastKey = { of, key: createSecretKey([region, service, ending].reduce<Buffer>(hmac, first)) };
   }
   return lastKey.key;
 }
 
-function hmac(key: string | Buffer, text: string): Buffer {
+function hmac(key: string | Buffer | KeyObject, text: string): Buffer {
   return createHmac("sha256", key).update(text).digest();
 }
 
 function sha256(data: string | Uint8Array): string {
-  return createHash("sha256").update(data).digest("hex");
+  return hashOf("sha256", data, "hex");
 }
