@@ -17,8 +17,11 @@ export interface ReadyBatch<T> {
 export interface Batcher<T> {
   /** Adds an item no larger than a request. Answers the batch that had to make room for it, when there was one. */
   add(item: T, partition: string, coalesceKey: string | undefined): ReadyBatch<T> | undefined;
-  /** Closes the batch that holds the most items, older ones included. */
-  takeFullest(): ReadyBatch<T> | undefined;
+  /**
+   * Closes the batch that holds the most items, older ones included. The only one that is open stays so if less than
+   * that share of a request is in it.
+   */
+  takeFullest(share: number): ReadyBatch<T> | undefined;
   /** Closes all that is open. */
   takeAll(): ReadyBatch<T>[];
 }
@@ -65,10 +68,13 @@ export function createBatcher<T extends Slot<T>>(limits: Limits): Batcher<T> {
       batch.items++;
       return full;
     },
-    takeFullest() {
+    takeFullest(share) {
       let fullest: [string, OpenBatch<T>] | undefined;
       for (const each of open) if (fullest === undefined || each[1].items > fullest[1].items) fullest = each;
-      return fullest === undefined ? undefined : take(...fullest);
+      if (fullest === undefined) return undefined;
+      const [, { slots, bytes }] = fullest;
+      const filled = Math.max(slots.length / limits.itemsPerRequest, bytes / room);
+      return open.size === 1 && filled < share ? undefined : take(...fullest);
     },
     takeAll() {
       return [...open].map(([partition, batch]) => take(partition, batch));

@@ -14,6 +14,7 @@ import { type Breaker, type BreakerPolicy, createBreaker } from "./breaker.ts";
 import { type Clock, orAborted, type Random } from "./clock.ts";
 import { prepare } from "./encode.ts";
 import type { HttpClient } from "./http.ts";
+import { type LanePolicy, lanePolicyOf } from "./lane-policy.ts";
 import { createLimiter, type Limiter } from "./limiter.ts";
 import { type Again, type RetryPolicy, waitsOf, withRetries } from "./retry.ts";
 import {
@@ -58,18 +59,9 @@ export interface LaneRecord extends KeptRecord {
   readonly event: MetricEvent;
 }
 
-export interface LanePolicy {
-  /** Records that a lane holds at once, default 20,000 … */
-  readonly maxItems: number;
-  /** … and the bytes of them, originals and payloads, default 8 MiB: full requests for a hundred tenants' tables. */
-  readonly maxBytes: number;
-}
-
-export const defaultLanePolicy: LanePolicy = { maxItems: 20_000, maxBytes: 8 * 1024 * 1024 };
-
 export interface LaneOptions {
   readonly state: SinkState;
-  readonly policy: LanePolicy & { readonly retry: RetryPolicy };
+  readonly policy: Partial<LanePolicy> & { readonly retry: RetryPolicy };
   readonly clock: Clock;
   readonly random: Random;
   readonly http: HttpClient;
@@ -141,6 +133,7 @@ export function createLane(options: LaneOptions): Lane {
   const { sink, limiter, breaker } = state;
   const { limits } = sink;
   const retry = { ...policy.retry, ...(limits.backoff && waitsOf(limits.backoff)) };
+  const { maxItems, maxBytes } = lanePolicyOf(limits, policy);
   const batcher = createBatcher<Entry>(limits);
   const ready: ReadyBatch<Entry>[] = [];
   const pendingIndexes = createIndexSet();
@@ -162,7 +155,7 @@ export function createLane(options: LaneOptions): Lane {
   let defect: { readonly error: unknown } | undefined;
   let waiters: (() => void)[] = [];
 
-  const isFull = () => heldItems >= policy.maxItems || heldBytes >= policy.maxBytes;
+  const isFull = () => heldItems >= maxItems || heldBytes >= maxBytes;
 
   /** Ends all waiting: the run is over, or the lane is down. */
   const halt = new AbortController();
@@ -416,7 +409,8 @@ export function createLane(options: LaneOptions): Lane {
     if (flushed) ready.push(...batcher.takeAll());
     // What keeps a full lane from making room is in batches that no record will fill.
     while (isFull() && sending + ready.length < limits.concurrency) {
-      const fullest = batcher.takeFullest();
+      // Where all records share one, it goes on filling as long as requests under way will make room.
+      const fullest = batcher.takeFullest(sending + ready.length === 0 ? 0 : 0.5);
       if (fullest === undefined) break;
       ready.push(fullest);
     }

@@ -1,7 +1,7 @@
 // How many requests a lane would make of items, by the sink's own limits: nothing is sent.
 import { createBatcher, type Slot } from "./batch.ts";
 import type { Prepared } from "./encode.ts";
-import type { LanePolicy } from "./lane.ts";
+import { type LanePolicy, lanePolicyOf } from "./lane-policy.ts";
 import type { Limits } from "./sink.ts";
 
 export interface RequestCounter {
@@ -20,7 +20,8 @@ interface Sized extends Slot<Sized> {
  * Batches as a lane does, and takes it that every request is answered before the next record comes: retries, halved
  * batches and a lane that is full while it sends make more requests of the same items, never fewer.
  */
-export function createRequestCounter(limits: Limits, policy: LanePolicy): RequestCounter {
+export function createRequestCounter(limits: Limits, policy: Partial<LanePolicy>): RequestCounter {
+  const { maxItems, maxBytes } = lanePolicyOf(limits, policy);
   const batcher = createBatcher<Sized>(limits);
   let requests = 0;
   let items = 0;
@@ -44,8 +45,8 @@ export function createRequestCounter(limits: Limits, policy: LanePolicy): Reques
       const slot: Sized = { bytes: item.bytes, event: { time }, older: undefined, held };
       const full = batcher.add(slot, item.partition, item.coalesceKey);
       if (full !== undefined) close(full.slots);
-      while (items >= policy.maxItems || bytes >= policy.maxBytes) {
-        const fullest = batcher.takeFullest();
+      while (items >= maxItems || bytes >= maxBytes) {
+        const fullest = batcher.takeFullest(0);
         if (fullest === undefined) return;
         close(fullest.slots);
       }
