@@ -7,7 +7,8 @@ import { intakeLane } from "./dead-letter/dead-letter.ts";
 import { type BreakerPolicy, defaultBreakerPolicy } from "./delivery/breaker.ts";
 import { type Clock, type Random, systemClock } from "./delivery/clock.ts";
 import { createHttp, type HttpClient } from "./delivery/http.ts";
-import { createSinkState, defaultLanePolicy, type LanePolicy } from "./delivery/lane.ts";
+import { createSinkState } from "./delivery/lane.ts";
+import type { LanePolicy } from "./delivery/lane-policy.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "./delivery/retry.ts";
 import type { Sink } from "./delivery/sink.ts";
 import type { TimePolicy } from "./event.ts";
@@ -46,7 +47,7 @@ export interface WorkerOptions {
   readonly onRecords?: (count: number) => void;
 }
 
-export interface WorkerLimits extends LanePolicy, InflationLimits, TimePolicy {
+export interface WorkerLimits extends Partial<LanePolicy>, InflationLimits, TimePolicy {
   /** A longer record is an invalid one, kept by its byte range alone. Bytes, default 4 MiB. */
   readonly maxRecordBytes: number;
   /** How long the reader waits for a full lane while others could go on, before that lane detaches. Default 500 ms. */
@@ -103,7 +104,6 @@ export interface Worker {
 }
 
 export const defaultLimits: WorkerLimits = {
-  ...defaultLanePolicy,
   ...defaultInflationLimits,
   maxRecordBytes: 4 * 1024 * 1024,
   patienceMs: 500,

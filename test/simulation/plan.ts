@@ -1,5 +1,5 @@
 // A schedule before it runs: what a seed decides in advance, as data, so that it can be made smaller.
-import type { LanePolicy } from "../../src/delivery/lane.ts";
+import type { LanePolicy } from "../../src/delivery/lane-policy.ts";
 import type { Limits } from "../../src/delivery/sink.ts";
 import { type Dice, dice } from "./dice.ts";
 
