@@ -2,7 +2,14 @@ import { describe, expect, test } from "vitest";
 import { ObjectBusy } from "../../src/books/claim.ts";
 import { recordBytes } from "../../src/dead-letter/dead-letter.ts";
 import { sinkUnavailable } from "../../src/delivery/sink.ts";
-import { createWorld, delivered, eventRecord, idsOf, scriptedSink } from "../support/world.ts";
+import {
+  createWorld,
+  delivered,
+  eventRecord,
+  idsOf,
+  type ScriptedSink,
+  scriptedSink,
+} from "../support/world.ts";
 
 const ref = (key: string) => ({ bucket: "source", key });
 const never = () => new Promise<never>(() => {});
@@ -418,6 +425,46 @@ describe("a slow sink and the deadline", () => {
     expect(a?.counts).toMatchObject({ valid: 1_000, delivered: 1_000, pending: 0 });
     expect(_intake?.counts).toMatchObject({ records: 1_000, valid: 1_000 });
     expect(world.deferrals()).toEqual([]);
+  });
+});
+
+describe("a sink of large, slow requests", () => {
+  const rows = 60_000;
+  /** As a sink of files states them: 25,000 rows a file. */
+  const limits = {
+    itemsPerRequest: 25_000,
+    bytesPerRequest: 16 * 1024 * 1024,
+    bytesPerItem: 5_000,
+    concurrency: 1,
+    timeoutMs: 120_000,
+  };
+  const fileSink = () => {
+    const sink = scriptedSink("files", { limits });
+    sink.reply = async (_batch, { clock }) => {
+      await clock.sleep(20_000);
+      return delivered;
+    };
+    return sink;
+  };
+  const sizesOf = ({ requests }: ScriptedSink) => requests.map((ids) => ids.length);
+
+  test("gets them full, since its lane holds one that is under way and the next", async () => {
+    const world = createWorld();
+    world.putEvents("a", rows);
+    const [files, fast] = [fileSink(), scriptedSink("fast")];
+    const report = await world.clock.run(world.worker([files, fast]).process(ref("a")));
+    expect(report.sinks).toMatchObject({ files: { delivered: rows }, fast: { delivered: rows } });
+    expect(sizesOf(files)).toEqual([25_000, 25_000, 10_000]);
+  });
+
+  test("gets smaller ones when the configuration lets its lane hold less", async () => {
+    const world = createWorld();
+    world.putEvents("a", rows);
+    const files = fileSink();
+    const worker = world.worker([files], { limits: { maxItems: 20_000 } });
+    const report = await world.clock.run(worker.process(ref("a")));
+    expect(report.sinks["files"]).toMatchObject({ delivered: rows, pending: 0 });
+    expect(sizesOf(files)).toEqual([20_000, 20_000, 20_000]);
   });
 });
 
