@@ -106,7 +106,7 @@ export interface Worker {
 export const defaultLimits: WorkerLimits = {
   ...defaultInflationLimits,
   maxRecordBytes: 4 * 1024 * 1024,
-  patienceMs: 500,
+  patienceMs: 250,
 };
 const defaultDeadlineMs = 10 * 60_000;
 
