@@ -50,7 +50,7 @@ export interface WorkerOptions {
 export interface WorkerLimits extends Partial<LanePolicy>, InflationLimits, TimePolicy {
   /** A longer record is an invalid one, kept by its byte range alone. Bytes, default 4 MiB. */
   readonly maxRecordBytes: number;
-  /** How long the reader waits for a full lane while others could go on, before that lane detaches. Default 500 ms. */
+  /** How long the reader waits for a full lane while others could go on, before that lane detaches. Default 250 ms. */
   readonly patienceMs: number;
 }
 
