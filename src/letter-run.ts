@@ -242,7 +242,14 @@ async function tryAgain(run: Run, letter: DeadLetter): Promise<void> {
     return;
   }
   const { index, start, end } = letter.origin;
-  const record: LaneRecord = { event: judged.event, text: bytes.toString(), index, start, end, letter };
+  const record: LaneRecord = {
+    event: judged.event,
+    raw: bytes.toString("latin1"),
+    index,
+    start,
+    end,
+    letter,
+  };
   if (run.work.lane === intakeLane) run.adopted.add(index);
   for (const sink of run.sinks) {
     if (!sink.isMissing(index)) continue;

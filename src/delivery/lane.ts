@@ -45,8 +45,8 @@ export function createSinkState(
 /** What is kept of a record until its outcome: of what was parsed, which takes several times its bytes, the head. */
 export interface KeptRecord {
   readonly event: EventHead;
-  /** The original bytes, decoded. Not a view of anything: a lane may hold one record of a whole object. */
-  readonly text: string;
+  /** The original bytes, one character each (latin1). No view of anything: a lane may hold one record of an object. */
+  readonly raw: string;
   readonly index: number;
   readonly start: number;
   readonly end: number;
@@ -194,7 +194,7 @@ export function createLane(options: LaneOptions): Lane {
           lastAt: now,
           ...(record.letter === undefined ? {} : { history: historyOf(record.letter) }),
         },
-        Buffer.from(record.text),
+        Buffer.from(record.raw, "latin1"),
       ),
     );
   };
@@ -268,7 +268,7 @@ export function createLane(options: LaneOptions): Lane {
     entries: readonly Entry[],
     attempt: number,
   ): Promise<readonly Outcome[] | Verdict> => {
-    // And nothing else of an entry: its text may hold what this sink is not to see.
+    // And nothing else of an entry: its bytes may hold what this sink is not to see.
     const items = entries.map(({ event, payload, bytes }) => ({ event, payload, bytes }));
     // One controller a request, and its timer through the clock: what AbortSignal.any and a timeout signal make
     // stays in memory for as long as the run's signal and the timeout last.
@@ -441,7 +441,7 @@ export function createLane(options: LaneOptions): Lane {
   };
 
   const take = (record: LaneRecord) => {
-    const { event, text, index, start, end, letter } = record;
+    const { event, raw, index, start, end, letter } = record;
     if (!options.routed(event)) {
       tally.filtered++;
       return;
@@ -457,7 +457,7 @@ export function createLane(options: LaneOptions): Lane {
     const { payload, bytes, partition, coalesceKey } = prepared;
     collect({
       event: headOf(event),
-      text,
+      raw,
       index,
       start,
       end,

@@ -68,9 +68,9 @@ export async function* readEvents(
       }
       const parsed = parseEvent(record.value, () => `${idPrefix}-${index}`, times);
       if ("event" in parsed) {
-        events.push({ event: parsed.event, text: record.text, index, start, end });
+        events.push({ event: parsed.event, raw: record.raw, index, start, end });
       } else {
-        invalid.push({ ...parsed.refusal, index, start, end, bytes: Buffer.from(record.text) });
+        invalid.push({ ...parsed.refusal, index, start, end, bytes: Buffer.from(record.raw, "latin1") });
       }
     }
     yield { events, invalid, next: (records.at(-1)?.index ?? -1) + 1 };

@@ -22,8 +22,8 @@ export interface Place {
 /** One JSON value. */
 export interface ParsedRecord extends Place {
   readonly value: unknown;
-  /** Its bytes as they came, decoded, without white space around: they were valid UTF-8, so nothing is lost. */
-  readonly text: string;
+  /** Its bytes as they came, one character each (latin1), without white space around. */
+  readonly raw: string;
 }
 
 /** Bytes that are no record. */

@@ -266,7 +266,9 @@ export class Splitter {
     if (end - start > 2 * maxDepth && isTooDeep(text, value)) {
       return this.#invalid(end, "TOO_DEEP", `the record is nested deeper than ${maxDepth} levels`);
     }
-    return { value, text, index: this.#index++, start: this.#base + start, end: this.#base + end };
+    // One wide character makes all of a text wide; its bytes take half of that, for as long as the record is held.
+    const raw = text.length === end - start ? text : this.#buffer.toString("latin1", start, end);
+    return { value, raw, index: this.#index++, start: this.#base + start, end: this.#base + end };
   }
 
   #invalid(end: number, code: InvalidCode, reason: string): InvalidRecord {

@@ -130,8 +130,7 @@ export function createTransform(
     for (const part of [...splitter.push(bytes), ...splitter.finish()]) {
       if ("code" in part) return { refusal: part };
       const id = () => {
-        const content = Buffer.from(part.text).toString("latin1");
-        return stableUuid("firehose", stream, record.recordId, String(part.index), content);
+        return stableUuid("firehose", stream, record.recordId, String(part.index), part.raw);
       };
       const arrived = record.approximateArrivalTimestamp;
       const now = typeof arrived === "number" && arrived > 0 ? arrived : clock.now();

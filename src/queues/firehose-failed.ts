@@ -121,7 +121,7 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
 
   /** The bytes of what is no document. Those that were not kept are read again. */
   function contentOf(info: ObjectInfo, record: RawRecord): QueueEntry["content"] {
-    if ("text" in record) return Buffer.from(record.text);
+    if ("raw" in record) return Buffer.from(record.raw, "latin1");
     if (record.bytes !== undefined) return Buffer.from(record.bytes);
     const { key, version, size } = info;
     const { start, end } = record;

@@ -1,8 +1,12 @@
-// The bytes that a record came with: a valid one keeps them as text, which is as good.
+// The bytes that a record came with.
 
 export function bytesOf(
-  record: { readonly text: string } | { readonly bytes?: Uint8Array },
+  record: { readonly raw: string } | { readonly bytes?: Uint8Array },
 ): Buffer | undefined {
-  if ("text" in record) return Buffer.from(record.text);
+  if ("raw" in record) return Buffer.from(record.raw, "latin1");
   return record.bytes === undefined ? undefined : Buffer.from(record.bytes);
+}
+
+export function textOf({ raw }: { readonly raw: string }): string {
+  return Buffer.from(raw, "latin1").toString();
 }

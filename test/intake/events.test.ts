@@ -7,6 +7,7 @@ import { maxDepth } from "../../src/intake/depth.ts";
 import { type EventsOptions, type RefusedRecord, readEvents } from "../../src/intake/events.ts";
 import { intakeRefusals } from "../../src/intake/refusals.ts";
 import { memoryStore } from "../support/memory-store.ts";
+import { textOf } from "./bytes-of.ts";
 
 const written = Date.UTC(2026, 5, 1, 12);
 
@@ -29,9 +30,9 @@ async function read(
   const texts: string[] = [];
   const invalid: RefusedRecord[] = [];
   for await (const window of readEvents(store, info, { ...defaults, ...options })) {
-    for (const { event, text } of window.events) {
+    for (const { event, raw } of window.events) {
       events.push(event);
-      texts.push(text);
+      texts.push(textOf({ raw }));
     }
     invalid.push(...window.invalid);
   }

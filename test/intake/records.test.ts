@@ -5,7 +5,7 @@ import { JsonScanner } from "../../src/intake/json-scanner.ts";
 import { type RawRecord, type RecordsOptions, readRecords } from "../../src/intake/records.ts";
 import { Restart } from "../../src/intake/restart.ts";
 import { hostileJson, jsonPieces } from "./arbitraries.ts";
-import { bytesOf } from "./bytes-of.ts";
+import { bytesOf, textOf } from "./bytes-of.ts";
 import { oracle } from "./oracle.ts";
 
 async function* cut(bytes: Buffer, sizes: readonly number[]): AsyncGenerator<Buffer> {
@@ -33,7 +33,7 @@ function read(input: Buffer | string, sizes: readonly number[] = [65_536], optio
 /** The text of a valid record, the code and text of an invalid one. */
 function brief(records: readonly RawRecord[]): string[] {
   return records.map((record) =>
-    "code" in record ? `${record.code} ${record.bytes?.toString() ?? "-"}` : record.text,
+    "code" in record ? `${record.code} ${record.bytes?.toString() ?? "-"}` : textOf(record),
   );
 }
 
