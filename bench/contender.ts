@@ -2,7 +2,14 @@
 import type { VendorUrls } from "./acceptors.ts";
 
 /** The contenders, by the file in `contenders/` that makes them. */
-export type ContenderName = "ideal" | "core" | "plain-mixpanel" | "tutorial-mixpanel" | "vendor-sdks";
+export type ContenderName =
+  | "ideal"
+  | "lines"
+  | "core"
+  | "plain-mixpanel"
+  | "plain-four"
+  | "tutorial-mixpanel"
+  | "vendor-sdks";
 
 export interface Order {
   readonly contender: ContenderName;

@@ -12,16 +12,23 @@ export const sinks: Section = {
     const rows: Row[] = [];
     for (const bytes of [500, 1000] as const) {
       const file = await writeObject(folder, { records: quick ? 4000 : 20_000, bytes, framing: "ndjson" });
-      const [theirs, ours] = await duel(
+      const [theirs, ours, plain] = await duel(
         [
           { contender: "vendor-sdks", file },
           { contender: "core", file, core: { sinks: fourSinks } },
+          { contender: "plain-four", file },
         ],
         { quick, rounds: 7 },
       );
       const name = `four sinks against the four vendor SDKs, ${bytes} B`;
       rows.push(
-        atLeast(name, ratio(theirs, ours), 6, times, `${perSecond(ours)}, ${perSecond(theirs)} there`),
+        atLeast(
+          name,
+          ratio(theirs, ours),
+          6,
+          times,
+          `${perSecond(ours)}, ${perSecond(theirs)} there; plain good code ${times(ratio(theirs, plain))}`,
+        ),
       );
       if (bytes === 1000) continue;
       for (const [sink, { sent, least }] of Object.entries(ours?.at(-1)?.requests ?? {})) {
