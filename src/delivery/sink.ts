@@ -22,10 +22,12 @@ export interface Sink<P> {
    */
   coalesceKey?(event: MetricEvent): string;
   /**
-   * Sends one batch: one request to the vendor, plus what that request needs (a table, a look-up).
+   * Sends one batch: one request to the vendor or one file, plus what that needs (a table, a look-up). It shares its
+   * thread with all other sinks: what computes for long lets them have their turns, or does it on a thread of its own.
    *
    * Returns one outcome an item, in the items' order, or one verdict for all of them. An item without an
-   * outcome is unknown and is sent again with the same bytes, so ids come from the event, never from here.
+   * outcome is unknown and is sent again with the same bytes, so ids come from the event, never from here. Nor from
+   * the batch: an attempt in the same run has what is left of it, and after a crash its items may be in others.
    *
    * @throws an error made by {@link sinkUnavailable} for facts about the whole sink: a bad token, a missing
    * feature, a spent daily quota. Anything else thrown is unknown for every item of the batch.
@@ -78,9 +80,13 @@ export interface RefusalAdvice {
   readonly action: string;
 }
 
+/**
+ * A request is what one `send` sends or writes: a body, or a file. Two full ones are what a lane has room for by
+ * default, so its limits bound memory, too: a sink of files, whose vendor states none, chooses them by that.
+ */
 export interface Limits {
   readonly itemsPerRequest: number;
-  /** Bytes of one request's body, before compression. */
+  /** Bytes of one request, before compression: the shares that `encode` states, and `envelopeBytes`. */
   readonly bytesPerRequest: number;
   /** Bytes of one item; a larger one is rejected before it is sent. */
   readonly bytesPerItem: number;
@@ -90,7 +96,7 @@ export interface Limits {
   readonly concurrency: number;
   /** Requests started a second, on average. Default: no limit. */
   readonly requestsPerSecond?: number;
-  /** How long one `send` may take. Default 30 s. */
+  /** How long one `send` may take, and well below what a run has: what is cut begins anew. Default 30 s. */
   readonly timeoutMs?: number;
   /** The waits that the vendor's pages ask for where its reply names none. Default: the core's own. */
   readonly backoff?: Backoff;
@@ -111,7 +117,7 @@ export type Encoded<P> =
   | {
       /** What `send` gets. It and all it refers to stays in memory until then: for JSON its text is the least. */
       readonly payload: P;
-      /** The item's share of the request body, its separator included. */
+      /** The item's share of the request's bytes, its separator included. */
       readonly bytes: number;
     }
   /** Not meant for this sink; counted, not sent. */
@@ -138,6 +144,7 @@ export interface SendContext {
   readonly signal: AbortSignal;
   /** 1 for the first try of a batch. */
   readonly attempt: number;
+  /** For vendors that are asked over HTTP. */
   readonly http: HttpClient;
   readonly clock: Clock;
 }
@@ -173,7 +180,11 @@ export interface Transient {
   /** Refused for its pace alone: without `retryAfterMs` the core sends less until the vendor takes what it sends. */
   readonly throttled?: true;
 }
-/** The request was refused and nothing of it stored; the core halves the batch until the culprit stands alone. */
+/**
+ * The request was refused and nothing of it stored; the core halves the batch until the culprit stands alone. That
+ * takes twice the batch's binary logarithm of requests, one after another: some 30 for one of 50,000. Whoever can tell
+ * the culprit returns outcomes instead, and needs one or none.
+ */
 export interface Refused {
   readonly status: "refused";
   readonly reason: string;
