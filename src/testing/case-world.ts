@@ -161,6 +161,8 @@ export function openWorld(subject: ConformanceSubject): World {
     };
     try {
       const answer = await clock.run(around === undefined ? begin() : around.watch(begin));
+      const isTrue = requests === 0 || subject.makesNoRequests === undefined;
+      assert.ok(isTrue, "the subject says that its sink makes no requests, and it made one");
       const outcomes = asList(answer, batch.length);
       return {
         statuses: outcomes.map(({ status }) => status),

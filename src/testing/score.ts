@@ -1,5 +1,5 @@
 // A sink's score card: every conformance case, kept, broken or skipped with its reason.
-import { checkSkips, conformanceCases } from "./conformance.ts";
+import { checkSkips, conformanceCases, reasonToSkip } from "./conformance.ts";
 import type { ConformanceSubject } from "./subject.ts";
 import { virtualClock } from "./virtual-clock.ts";
 
@@ -37,8 +37,9 @@ export async function scoreSink(subject: ConformanceSubject): Promise<ScoreCard>
   const { name: sink } = subject.sink(clock);
   subject.twin(clock);
   const cases: CaseScore[] = [];
-  for (const { name, promise, run } of conformanceCases) {
-    const reason = subject.skip?.[name];
+  for (const each of conformanceCases) {
+    const { name, promise, run } = each;
+    const reason = reasonToSkip(each, subject);
     if (reason !== undefined) {
       cases.push({ name, promise, verdict: "skipped", reason });
       continue;

@@ -16,6 +16,8 @@ export interface ConformanceSubject {
   event?(n: number, now: number): MetricEvent;
   /** An event that the sink's mapping takes and its vendor refuses for good, for each `n` another one. */
   poison?(n: number, now: number): MetricEvent;
+  /** For a sink of files, say: the cases about replies are skipped, and every other one fails when it asks `http`. */
+  readonly makesNoRequests?: true;
   /** Cases that do not hold for this sink, by name, each with its reason. */
   readonly skip?: Readonly<Record<string, string>>;
 }

@@ -1,5 +1,6 @@
 import nodeTest from "node:test";
 import { describe, expect, expectTypeOf, test } from "vitest";
+import file from "../../adapters/file/twin.ts";
 import { conformanceCases, describeSink, scoreSink, type TestRunner } from "../../src/testing/index.ts";
 import { type BrokenSink, brokenSinks, subjectOf } from "./broken-sinks.ts";
 
@@ -56,6 +57,35 @@ describe("a case that does not apply", () => {
     await Promise.all(bodies);
     expect(ran).toHaveLength(conformanceCases.length);
     expect(skipped).toEqual({ [first]: "its name is art" });
+  });
+});
+
+describe("a sink that makes no requests", () => {
+  const { makesNoRequests } = file;
+
+  test("keeps or skips every case, those about replies without a word of its own about each", async () => {
+    const { skip, ...subject } = file;
+    const { cases } = await scoreSink(subject);
+    const verdictOf = (overHttp: boolean) =>
+      new Set(
+        conformanceCases
+          .filter((each) => (each.overHttp === true) === overHttp)
+          .map(({ name }) => cases.find((each) => each.name === name)?.verdict),
+      );
+    expect(verdictOf(true)).toEqual(new Set(["skipped"]));
+    expect(cases.filter(({ verdict }) => verdict === "broken").map(({ name }) => name)).toEqual([
+      "a poisoned record is rejected alone, in its place",
+    ]);
+  });
+
+  test("is not believed when it makes one", async () => {
+    const { cases } = await scoreSink({ ...subjectOf(), makesNoRequests });
+    expect(cases).toContainEqual(
+      expect.objectContaining({
+        name: "no item, one, a full request and one more",
+        problem: expect.stringContaining("makes no requests, and it made one"),
+      }),
+    );
   });
 });
 

@@ -13,6 +13,7 @@ const page = "<html><body>Bad Gateway</body></html>";
 export const replyCases: readonly ConformanceCase[] = [
   {
     name: "401 and 403 make the sink unavailable",
+    overHttp: true,
     promise: "A revoked key must cost no record its life: it is a fact about the sink.",
     run: async (subject) => {
       for (const status of [401, 403]) {
@@ -24,6 +25,7 @@ export const replyCases: readonly ConformanceCase[] = [
   },
   {
     name: "a page that says 404 costs no record its life",
+    overHttp: true,
     promise: "A wrong host or path is the configuration's fault; every record would become a dead letter.",
     run: async (subject) => {
       for (const body of [page, ""]) {
@@ -36,6 +38,7 @@ export const replyCases: readonly ConformanceCase[] = [
   },
   {
     name: "a conflict is no delivery, and rejects no batch",
+    overHttp: true,
     promise: "A 409 does not say whose fault it is: halving finds the culprit, or time passes.",
     run: async (subject) => {
       for (const body of [page, "", "{}"]) {
@@ -47,6 +50,7 @@ export const replyCases: readonly ConformanceCase[] = [
   },
   {
     name: "413 is refused, so that the core halves the request",
+    overHttp: true,
     promise: "Who waits after 413 waits for ever; who gives up loses the records that would have fitted.",
     run: async (subject) => {
       for (const body of [page, "", "{}"]) {
@@ -58,6 +62,7 @@ export const replyCases: readonly ConformanceCase[] = [
   },
   {
     name: "429 is transient and waits as long as it asks",
+    overHttp: true,
     promise: "Who ignores Retry-After is throttled for longer.",
     run: async (subject) => {
       const dayMs = 86_400_000;
@@ -96,6 +101,7 @@ export const replyCases: readonly ConformanceCase[] = [
   },
   {
     name: "a server's fault is transient, whatever its body",
+    overHttp: true,
     promise: "Gateways answer HTML; it must neither be parsed nor cost a record its life.",
     run: async (subject) => {
       for (const status of [408, 500, 502, 503, 504]) {
@@ -109,6 +115,7 @@ export const replyCases: readonly ConformanceCase[] = [
   },
   {
     name: "a success that the vendor did not write is not one",
+    overHttp: true,
     promise: "A proxy's friendly page with status 200 stored nothing.",
     run: async (subject) => {
       for (const body of ["<html>Welcome</html>", "", "null", "{", "[]", '"ok"']) {
@@ -125,6 +132,7 @@ export const replyCases: readonly ConformanceCase[] = [
   },
   {
     name: "a garbled success refuses nothing",
+    overHttp: true,
     promise: "What the vendor stored must not become a dead letter because its reply was damaged.",
     run: async (subject) => {
       const faults: Fault[] = [
@@ -145,6 +153,7 @@ export const replyCases: readonly ConformanceCase[] = [
   },
   {
     name: "a redirect is not followed",
+    overHttp: true,
     promise: "A body with customers' events goes nowhere but to the configured host.",
     run: async (subject) => {
       for (const status of [301, 302, 303, 307, 308]) {

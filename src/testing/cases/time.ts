@@ -13,6 +13,7 @@ const defaultTimeoutMs = 30_000;
 export const timeCases: readonly ConformanceCase[] = [
   {
     name: "a cut connection is unknown",
+    overHttp: true,
     promise: "Nobody knows what became of the items, so they are neither delivered nor dead letters.",
     run: async (subject) => {
       const faults: Fault[] = [
@@ -30,6 +31,7 @@ export const timeCases: readonly ConformanceCase[] = [
   },
   {
     name: "a hang ends as unknown when its time is over",
+    overHttp: true,
     promise: "The vendor may have stored what it never answered for, and another may have stored nothing.",
     run: async (subject) => {
       for (const stored of [false, true]) {
@@ -42,6 +44,7 @@ export const timeCases: readonly ConformanceCase[] = [
   },
   {
     name: "a slow reply is waited for",
+    overHttp: true,
     promise: "A vendor under load is slow, and what it stored must not be sent again for that.",
     run: async (subject) => {
       for (const kind of ["slow-body", "delay"] as const) {
