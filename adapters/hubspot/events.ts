@@ -56,7 +56,7 @@ export interface HubspotOccurrence {
   readonly eventName: string;
   /** ISO 8601, UTC. */
   readonly occurredAt: string;
-  readonly objectId?: string;
+  readonly objectId?: string | undefined;
   readonly properties: Properties;
 }
 
@@ -116,7 +116,7 @@ export function hubspotEventsSink(options: HubspotEventsOptions): Sink<string> {
         uuid: stableUuid(event.tenantId, event.metricName, event.id),
         eventName: portalId === undefined ? name : `pe${portalId}_${name}`,
         occurredAt: time,
-        ...(objectId === undefined ? {} : { objectId }),
+        objectId,
         properties: collected.properties,
       };
       const payload = JSON.stringify(occurrence);

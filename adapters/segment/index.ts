@@ -26,8 +26,8 @@ interface SegmentMessage {
   /** ISO 8601, UTC. */
   readonly timestamp: string;
   readonly context: { readonly groupId: string; readonly library: typeof library };
-  readonly userId?: string;
-  readonly anonymousId?: string;
+  readonly userId?: string | undefined;
+  readonly anonymousId?: string | undefined;
 }
 
 /** The item of a `track` call; a payload is its JSON. */
@@ -91,15 +91,15 @@ export function segmentSink(options: SegmentTrackOptions): Sink<string> {
         return reject("NOT_UNICODE", "metadata.user_id is not well-formed Unicode");
       }
       // Never both: Segment would take every user of a tenant for one person.
-      const who = userId === undefined ? { anonymousId: tenantAsUser(event) } : { userId };
-      const type = "track" as const;
-      const common = commonOf(event, type);
-      return encoded({ ...properties(event) }, (fields) => ({
-        type,
+      const anonymousId = userId === undefined ? tenantAsUser(event) : undefined;
+      const common = commonOf(event, "track");
+      return encoded(properties(event), (fields) => ({
         ...common,
+        type: "track",
         event: name,
         properties: fields,
-        ...who,
+        userId,
+        anonymousId,
       }));
     },
   };

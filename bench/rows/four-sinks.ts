@@ -31,8 +31,14 @@ export const sinks: Section = {
         ),
       );
       if (bytes === 1000) continue;
-      for (const [sink, { sent, least }] of Object.entries(ours?.at(-1)?.requests ?? {})) {
-        const of = `${sent} of ${least}`;
+      for (const sink of fourSinks) {
+        const { sent, least } = ours?.at(-1)?.requests?.[sink] ?? { sent: Number.NaN, least: Number.NaN };
+        // Each has a function of its own when it is deployed, so what it does alone is what plans are made with.
+        const [alone] = await duel([{ contender: "core", file, core: { sinks: [sink] } }], {
+          quick,
+          rounds: 5,
+        });
+        const of = `${sent} of ${least}; alone ${perSecond(alone)}`;
         rows.push(atMost(`requests against the least possible, ${sink}`, sent / least, 1.02, times, of));
       }
     }

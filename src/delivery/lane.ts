@@ -51,7 +51,7 @@ export interface KeptRecord {
   readonly start: number;
   readonly end: number;
   /** The dead letter that it comes from, when it is replayed. */
-  readonly letter?: DeadLetter;
+  readonly letter?: DeadLetter | undefined;
 }
 
 /** A record on its way to a sink. */
@@ -461,7 +461,7 @@ export function createLane(options: LaneOptions): Lane {
       index,
       start,
       end,
-      ...(letter && { letter }),
+      letter,
       payload,
       bytes,
       partition,

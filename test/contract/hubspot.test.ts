@@ -91,7 +91,9 @@ const companiesSink = hubspotCompaniesSink({ accessToken, baseUrl });
 test("custom events: our request is the one that HubSpot's client sends alone", async () => {
   const inputs = (await sendOurs(eventsSink)).map((payload) => valuesOf<HubspotOccurrence>(payload));
   // Their client wants a Date, and sends its text.
-  const dated = inputs.map((input) => ({ ...input, occurredAt: new Date(input.occurredAt) }));
+  const dated = inputs.map(({ objectId, occurredAt, ...input }) => {
+    return { ...input, ...(objectId && { objectId }), occurredAt: new Date(occurredAt) };
+  });
   await client().events.send.batchApi.send({ inputs: dated });
   const [ours, theirs, ...more] = seen;
   expect(more).toEqual([]);
