@@ -337,6 +337,29 @@ export function createLane(options: LaneOptions): Lane {
     attempt: Attempt,
     note: (reason: string) => void,
   ): Promise<Again> => {
+    let retryAfterMs = 0;
+    let throttled = true;
+    // The larger parts first: where requests are slow, most is delivered before a deadline ends the search.
+    const parts = [items];
+    for (const part of parts) {
+      const again = await attemptPart(partition, part, attempt, note);
+      if (again === "halved") {
+        const half = Math.ceil(part.length / 2);
+        parts.push(part.slice(0, half), part.slice(half));
+      } else {
+        retryAfterMs = Math.max(retryAfterMs, again.retryAfterMs);
+        throttled &&= again.throttled === true;
+      }
+    }
+    return { retryAfterMs, throttled };
+  };
+
+  const attemptPart = async (
+    partition: string,
+    items: readonly Entry[],
+    attempt: Attempt,
+    note: (reason: string) => void,
+  ): Promise<Again | "halved"> => {
     const refusal = await enter();
     if (refusal !== undefined) {
       note(refusal);
@@ -355,13 +378,7 @@ export function createLane(options: LaneOptions): Lane {
         conclude(only, { status: "rejected", reason: answer.reason, code: answer.code }, attempt);
         return notAgain;
       }
-      const half = Math.ceil(items.length / 2);
-      const first = await attemptOnce(partition, items.slice(0, half), attempt, note);
-      const second = await attemptOnce(partition, items.slice(half), attempt, note);
-      return {
-        retryAfterMs: Math.max(first.retryAfterMs, second.retryAfterMs),
-        throttled: first.throttled === true && second.throttled === true,
-      };
+      return "halved";
     }
     let wait = 0;
     let throttled = true;

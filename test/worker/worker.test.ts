@@ -125,6 +125,26 @@ describe("invalid records", () => {
 });
 
 describe("a vendor's refusal", () => {
+  test("leaves little to a deadline that ends the search for the poison, so that later runs find it", async () => {
+    const world = createWorld();
+    world.putEvents("a", 64);
+    const sink = scriptedSink("a", {
+      limits: { itemsPerRequest: 64, bytesPerRequest: 10_000, bytesPerItem: 5_000, concurrency: 1 },
+    });
+    sink.reply = async ({ items }, { clock }) => {
+      await clock.sleep(10_000);
+      return items.some(({ event }) => event.id === "e0")
+        ? { status: "refused", reason: "the file is bad", code: "BAD" }
+        : delivered;
+    };
+    const worker = world.worker([sink]);
+    // Time for five requests: fewer than it takes to halve 64 items down to one.
+    const run = () => world.clock.run(worker.process(ref("a"), { deadline: world.clock.now() + 55_000 }));
+    expect((await run()).sinks["a"]).toMatchObject({ delivered: 32 + 16, pending: 16, deadLettered: 0 });
+    expect((await run()).sinks["a"]).toMatchObject({ delivered: 8 + 4, pending: 4, deadLettered: 0 });
+    expect((await run()).sinks["a"]).toMatchObject({ delivered: 3, pending: 0, deadLettered: 1 });
+  });
+
   test("one poison record of a refused batch is found by halving; the others are delivered", async () => {
     const world = createWorld();
     world.putEvents("a", 30);
