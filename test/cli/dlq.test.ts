@@ -74,8 +74,7 @@ const eventIds = Array.from(
   (_, index) => `e${Math.floor(index / records)}-${index % records}`,
 );
 /** As Segment's adapter derives it. */
-const messageId = (id: string) =>
-  stableUuid("segment", "track", `tenant-${Number(id.split("-")[1]) % 2}`, "scan_completed", id);
+const messageId = (id: string) => stableUuid(`tenant-${Number(id.split("-")[1]) % 2}`, "scan_completed", id);
 
 interface AuditFile {
   readonly outcome?: string;
