@@ -51,13 +51,14 @@ export function createWriter(client: TimestreamWriteClient): Writer {
       const sent = { ...proven, "user-agent": "firehose-fanout" };
       const reply = await http({ method: "POST", url, headers: sent, body }, signal);
       const theirs = Date.parse(reply.headers["date"] ?? "");
-      if (Math.abs(theirs - clock.now() - skewMs) >= mostSkewMs) skewMs = theirs - clock.now();
-      return ingested(reply);
+      const wasOff = Math.abs(theirs - clock.now() - skewMs) >= mostSkewMs;
+      if (wasOff) skewMs = theirs - clock.now();
+      return ingested(reply, wasOff);
     },
   };
 }
 
-function ingested({ status, headers, body, retryAfterMs }: HttpReply): number {
+function ingested({ status, headers, body, retryAfterMs }: HttpReply, wasOff: boolean): number {
   let said: unknown;
   try {
     said = JSON.parse(body);
@@ -71,7 +72,11 @@ function ingested({ status, headers, body, retryAfterMs }: HttpReply): number {
   // https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html#operation-error-serialization
   const unnamed = said === undefined ? "SyntaxError" : "Unknown";
   const type = headers["x-amzn-errortype"] ?? field(said, "__type") ?? field(said, "code") ?? unnamed;
-  const name = String(type).split(":")[0]?.split("#").at(-1);
+  // A time that was off is told by several names, such as that of a wrong signature. It is right now.
+  const name =
+    wasOff && status >= 400 && status < 500
+      ? "RequestTimeTooSkewed"
+      : String(type).split(":")[0]?.split("#").at(-1);
   throw Object.assign(new Error(), {
     name,
     $metadata: { httpStatusCode: status },

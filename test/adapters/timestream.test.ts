@@ -1,5 +1,5 @@
 import type { _Record } from "@aws-sdk/client-timestream-write";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import {
   type TimestreamOptions,
   type TimestreamRecord,
@@ -632,6 +632,37 @@ describe("the seam", () => {
       expect(await clock.run(send(sink, [event({ id })], { http, clock }))).toEqual(delivered);
     expect(seen.map(({ url }) => new URL(url).host)[0]).toBe("ingest.timestream.eu-central-1.amazonaws.com");
     expect(twin.requests.get("DescribeEndpoints")).toBe(1);
+  });
+
+  test("where records go is asked of the SDK, which knows the variables of AWS", async () => {
+    const { clock, twin } = world();
+    const { seen, http } = recording(twinHttp(twin.handle, clock));
+    vi.stubEnv("AWS_ENDPOINT_URL_TIMESTREAM_WRITE", "http://127.0.0.1:4567/behind");
+    try {
+      expect(await clock.run(send(timestreamSink(account), [event()], { http, clock }))).toEqual(delivered);
+    } finally {
+      vi.unstubAllEnvs();
+    }
+    expect(new Set(seen.map(({ url }) => url))).toEqual(new Set(["http://127.0.0.1:4567/behind/"]));
+  });
+
+  test("a clock that is off is corrected by the vendor's, and costs one attempt", async () => {
+    const { clock, twin } = world();
+    const ahead = 2 * hour;
+    const dates: (string | null)[] = [];
+    const { http } = recording(
+      twinHttp((request) => {
+        if (!request.headers.get("x-amz-target")?.endsWith("WriteRecords")) return twin.handle(request);
+        dates.push(request.headers.get("x-amz-date"));
+        if (dates.length > 1) return twin.handle(request);
+        const headers = { date: new Date(clock.now() + ahead).toUTCString() };
+        return new Response('{"__type":"InvalidSignatureException"}', { status: 403, headers });
+      }, clock),
+    );
+    const sink = sinkWith();
+    expect(await clock.run(send(sink, [event()], { http, clock }))).toMatchObject({ status: "transient" });
+    expect(await clock.run(send(sink, [event()], { http, clock }))).toEqual(delivered);
+    expect(dates.slice(0, 2)).toEqual(["20261120T120000Z", "20261120T140000Z"]);
   });
 
   test.each([
