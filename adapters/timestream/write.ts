@@ -23,35 +23,53 @@ const placeLastsMs = 60_000;
 const mostSkewMs = 5 * 60_000;
 
 export function createWriter(client: TimestreamWriteClient): Writer {
-  let place: { readonly address: Promise<Address>; readonly until: number } | undefined;
+  let place: Place | undefined;
   let skewMs = 0;
 
-  return {
-    async write(body, { http, signal, clock }) {
+  const ask = (signal: AbortSignal, now: number): Place => {
+    const asked = { address: addressOf(client, signal), until: now + placeLastsMs, signal };
+    // What failed is asked for again.
+    asked.address.catch(() => {
+      if (place === asked) place = undefined;
+    });
+    return asked;
+  };
+
+  const findAddress = async ({ signal, clock }: SendContext): Promise<Address> => {
+    for (;;) {
       const now = clock.now();
-      if (place === undefined || now >= place.until) {
-        place = { address: addressOf(client, signal), until: now + placeLastsMs };
-        // What failed is asked for again.
-        place.address.catch(() => {
-          place = undefined;
-        });
+      if (place === undefined || now >= place.until) place = ask(signal, now);
+      const asked = place;
+      try {
+        return await asked.address;
+      } catch (error) {
+        // That another request, which had asked for all of them, ran out of time says nothing of this one.
+        if (asked.signal === signal || !asked.signal.aborted) throw error;
       }
+    }
+  };
+
+  return {
+    async write(body, context) {
+      const { http, signal, clock } = context;
       const [{ url, host, path }, region, credentials] = await Promise.all([
-        place.address,
+        findAddress(context),
         client.config.region(),
         client.config.credentials(),
       ]);
+      const usedSkewMs = skewMs;
       const headers = {
         host,
         "content-type": "application/x-amz-json-1.0",
         "x-amz-target": "Timestream_20181101.WriteRecords",
       };
-      const proven = signed({ path, region, credentials, time: clock.now() + skewMs, headers, body });
+      const proven = signed({ path, region, credentials, time: clock.now() + usedSkewMs, headers, body });
       // Not signed: what stands between may change it.
       const sent = { ...proven, "user-agent": "firehose-fanout" };
       const reply = await http({ method: "POST", url, headers: sent, body }, signal);
       const theirs = Date.parse(reply.headers["date"] ?? "");
-      const wasOff = Math.abs(theirs - clock.now() - skewMs) >= mostSkewMs;
+      // By the time that this request was signed for: another one may have set it right since.
+      const wasOff = Math.abs(theirs - clock.now() - usedSkewMs) >= mostSkewMs;
       if (wasOff) skewMs = theirs - clock.now();
       return ingested(reply, wasOff);
     },
@@ -83,6 +101,13 @@ function ingested({ status, headers, body, retryAfterMs }: HttpReply, wasOff: bo
     $response: { retryAfterMs },
     RejectedRecords: field(said, "RejectedRecords"),
   });
+}
+
+interface Place {
+  readonly address: Promise<Address>;
+  readonly until: number;
+  /** Of the request that has asked. */
+  readonly signal: AbortSignal;
 }
 
 interface Address {

@@ -7,7 +7,7 @@ import {
 } from "../../adapters/timestream/index.ts";
 import subject, { createTimestreamTwin } from "../../adapters/timestream/twin.ts";
 import type { Clock, HttpClient, HttpRequest, JsonObject, MetricEvent, Sink } from "../../src/index.ts";
-import { createHttp, isSinkUnavailable, systemClock } from "../../src/index.ts";
+import { createHttp, isSinkUnavailable, systemClock, TransportError } from "../../src/index.ts";
 import {
   describeSink,
   injectFaults,
@@ -663,6 +663,46 @@ describe("the seam", () => {
     expect(await clock.run(send(sink, [event()], { http, clock }))).toMatchObject({ status: "transient" });
     expect(await clock.run(send(sink, [event()], { http, clock }))).toEqual(delivered);
     expect(dates.slice(0, 2)).toEqual(["20261120T120000Z", "20261120T140000Z"]);
+  });
+
+  test("requests that were under way with a clock that is off wait too, however many", async () => {
+    const { clock, twin } = world();
+    let refused = 0;
+    const http = twinHttp((request) => {
+      const isOff = request.headers.get("x-amz-date") === "20261120T120000Z";
+      if (!isOff || !request.headers.get("x-amz-target")?.endsWith("WriteRecords"))
+        return twin.handle(request);
+      refused++;
+      const headers = { date: new Date(clock.now() + 2 * hour).toUTCString() };
+      return new Response('{"__type":"InvalidSignatureException"}', { status: 403, headers });
+    }, clock);
+    const sink = sinkWith();
+    const sendAll = () =>
+      clock.run(Promise.all(["1", "2", "3"].map((id) => send(sink, [event({ id })], { http, clock }))));
+    for (const answer of await sendAll()) expect(answer).toMatchObject({ status: "transient" });
+    expect(refused).toBe(3);
+    expect(await sendAll()).toEqual([delivered, delivered, delivered]);
+  });
+
+  test("whoever asked for the endpoint is out of time: the others ask again, and deliver", async () => {
+    const { clock, twin } = world();
+    const inner = twinHttp(twin.handle, clock);
+    let discoveries = 0;
+    const http: HttpClient = (request, signal) => {
+      const isDiscovery = request.headers["x-amz-target"]?.endsWith(".DescribeEndpoints") === true;
+      if (!isDiscovery || ++discoveries > 1) return inner(request, signal);
+      return new Promise((_, reject) => {
+        signal.addEventListener("abort", () => reject(new TransportError("ingest: aborted")));
+      });
+    };
+    const sink = timestreamSink(account);
+    const controller = new AbortController();
+    const first = send(sink, [event({ id: "1" })], { http, clock, signal: controller.signal });
+    const others = ["2", "3"].map((id) => send(sink, [event({ id })], { http, clock }));
+    setImmediate(() => controller.abort());
+    expect(await first).toMatchObject({ status: "transient" });
+    expect(await clock.run(Promise.all(others))).toEqual([delivered, delivered]);
+    expect(discoveries).toBe(2);
   });
 
   test.each([
