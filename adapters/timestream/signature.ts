@@ -2,7 +2,7 @@
 import { createHmac, createSecretKey, hash as hashOf, type KeyObject } from "node:crypto";
 
 export interface Unsigned {
-  /** Of the URL, with nothing in it that would have to be encoded. */
+  /** Of the URL, as it is sent. */
   readonly path: string;
   readonly region: string;
   readonly credentials: {
@@ -30,11 +30,12 @@ export function signed(request: Unsigned): Record<string, string> {
     ...request.headers,
     "x-amz-date": date,
     "x-amz-content-sha256": hash,
-    ...(sessionToken === undefined ? {} : { "x-amz-security-token": sessionToken }),
+    // Also where a variable of the environment is there and empty.
+    ...(sessionToken ? { "x-amz-security-token": sessionToken } : {}),
   };
   const names = Object.keys(headers).sort();
   const canonical = names.map((name) => `${name}:${headers[name]?.trim().replace(/ +/g, " ")}\n`).join("");
-  const asked = `POST\n${path}\n\n${canonical}\n${names.join(";")}\n${hash}`;
+  const asked = `POST\n${canonicalPath(path)}\n\n${canonical}\n${names.join(";")}\n${hash}`;
   const day = date.slice(0, 8);
   const scope = `${day}/${region}/${service}/${ending}`;
   const text = `${algorithm}\n${date}\n${scope}\n${sha256(asked)}`;
@@ -42,6 +43,14 @@ export function signed(request: Unsigned): Record<string, string> {
   headers["authorization"] =
     `${algorithm} Credential=${accessKeyId}/${scope}, SignedHeaders=${names.join(";")}, Signature=${signature}`;
   return headers;
+}
+
+/** Encoded once more than it is sent, as for every service but S3; slashes in a row count as one. */
+function canonicalPath(path: string): string {
+  const encoded = (character: string) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
+  return encodeURIComponent(path.replace(/\/+/g, "/"))
+    .replace(/[!'()*]/g, encoded)
+    .replaceAll("%2F", "/");
 }
 
 /** The key that was asked for last, which is good for a day. */
