@@ -392,6 +392,8 @@ export function createLane(options: LaneOptions): Lane {
         throttled &&= isThrottle(outcome);
       }
     }
+    // There is room again, though what is left of the items may wait for long.
+    wake();
     // What a vendor asks of one request holds for all of them.
     if (wait > 0) limiter.pause(wait);
     if (wait > policy.retry.longestWaitMs) {
