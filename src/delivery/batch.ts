@@ -19,9 +19,9 @@ export interface Batcher<T> {
   add(item: T, partition: string, coalesceKey: string | undefined): ReadyBatch<T> | undefined;
   /**
    * Closes the batch that holds the most items, older ones included. The only one that is open stays so if less than
-   * that share of a request is in it.
+   * that share of a request is in it, and fewer items than that.
    */
-  takeFullest(share: number): ReadyBatch<T> | undefined;
+  takeFullest(share: number, count: number): ReadyBatch<T> | undefined;
   /** Closes all that is open. */
   takeAll(): ReadyBatch<T>[];
 }
@@ -68,13 +68,13 @@ export function createBatcher<T extends Slot<T>>(limits: Limits): Batcher<T> {
       batch.items++;
       return full;
     },
-    takeFullest(share) {
+    takeFullest(share, count) {
       let fullest: [string, OpenBatch<T>] | undefined;
       for (const each of open) if (fullest === undefined || each[1].items > fullest[1].items) fullest = each;
       if (fullest === undefined) return undefined;
-      const [, { slots, bytes }] = fullest;
+      const [, { slots, bytes, items }] = fullest;
       const filled = Math.max(slots.length / limits.itemsPerRequest, bytes / room);
-      return open.size === 1 && filled < share ? undefined : take(...fullest);
+      return open.size === 1 && filled < share && items < count ? undefined : take(...fullest);
     },
     takeAll() {
       return [...open].map(([partition, batch]) => take(partition, batch));

@@ -428,8 +428,8 @@ export function createLane(options: LaneOptions): Lane {
     if (flushed) ready.push(...batcher.takeAll());
     // What keeps a full lane from making room is in batches that no record will fill.
     while (isFull() && sending + ready.length < limits.concurrency) {
-      // Where all records share one, it goes on filling as long as requests under way will make room.
-      const fullest = batcher.takeFullest(sending + ready.length === 0 ? 0 : 0.5);
+      // Where all records share one, it goes on filling as long as requests under way will make room: more than it has.
+      const fullest = batcher.takeFullest(sending + ready.length === 0 ? 0 : 0.5, heldItems / 2);
       if (fullest === undefined) break;
       ready.push(fullest);
     }

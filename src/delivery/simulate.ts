@@ -46,7 +46,7 @@ export function createRequestCounter(limits: Limits, policy: Partial<LanePolicy>
       const full = batcher.add(slot, item.partition, item.coalesceKey);
       if (full !== undefined) close(full.slots);
       while (items >= maxItems || bytes >= maxBytes) {
-        const fullest = batcher.takeFullest(0);
+        const fullest = batcher.takeFullest(0, 0);
         if (fullest === undefined) return;
         close(fullest.slots);
       }

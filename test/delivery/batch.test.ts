@@ -75,7 +75,7 @@ describe("whatever comes", () => {
         const batches: ReadyBatch<Item>[] = [];
         for (const step of steps) {
           if (step === "take the fullest") {
-            const batch = batcher.takeFullest(0);
+            const batch = batcher.takeFullest(0, 0);
             if (batch !== undefined) batches.push(batch);
             continue;
           }
@@ -205,11 +205,11 @@ describe("taking", () => {
     const batcher = createBatcher<Item>(limitsOf(10, 100));
     for (const n of [0, 1]) add(batcher, itemOf(n, { partition: "two slots" }));
     for (const n of [2, 3, 4]) add(batcher, itemOf(n, { partition: "three in one slot", key: "k" }));
-    const first = batcher.takeFullest(0);
+    const first = batcher.takeFullest(0, 0);
     expect(first).toMatchObject({ partition: "three in one slot", slots: [{ n: 4 }] });
     expect(first && countOf(first)).toBe(3);
-    expect(batcher.takeFullest(0)).toMatchObject({ partition: "two slots" });
-    expect(batcher.takeFullest(0)).toBeUndefined();
+    expect(batcher.takeFullest(0, 0)).toMatchObject({ partition: "two slots" });
+    expect(batcher.takeFullest(0, 0)).toBeUndefined();
   });
 
   test("the fullest batch has the most items, whether in slots of their own or not", () => {
@@ -217,18 +217,21 @@ describe("taking", () => {
     for (const n of [0, 1]) add(batcher, itemOf(n, { partition: "two in one slot", key: "k" }));
     for (const n of [2, 3, 4]) add(batcher, itemOf(n, { partition: "three slots" }));
     add(batcher, itemOf(5, { partition: "one slot" }));
-    const taken = [batcher.takeFullest(0), batcher.takeFullest(0), batcher.takeFullest(0)];
+    const taken = [batcher.takeFullest(0, 0), batcher.takeFullest(0, 0), batcher.takeFullest(0, 0)];
     expect(taken.map((batch) => batch?.partition)).toEqual(["three slots", "two in one slot", "one slot"]);
   });
 
   test("what has only begun to fill stays open for whoever asks for more, be it by items or by bytes", () => {
     const batcher = createBatcher<Item>(limitsOf(10, 100));
     for (const n of [0, 1, 2, 3]) add(batcher, itemOf(n, { bytes: 1 }));
-    expect(batcher.takeFullest(0.5)).toBeUndefined();
+    expect(batcher.takeFullest(0.5, 10)).toBeUndefined();
     add(batcher, itemOf(4, { bytes: 1 }));
-    expect(numbers(batcher.takeFullest(0.5))).toEqual([0, 1, 2, 3, 4]);
+    expect(numbers(batcher.takeFullest(0.5, 10))).toEqual([0, 1, 2, 3, 4]);
     add(batcher, itemOf(5, { bytes: 50 }));
-    expect(numbers(batcher.takeFullest(0.5))).toEqual([5]);
+    expect(numbers(batcher.takeFullest(0.5, 10))).toEqual([5]);
+    add(batcher, itemOf(6, { bytes: 1 }));
+    expect(batcher.takeFullest(0.5, 2)).toBeUndefined();
+    expect(numbers(batcher.takeFullest(0.5, 1))).toEqual([6]);
   });
 
   test("what is taken is gone, and its partition begins anew", () => {
