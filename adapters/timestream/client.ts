@@ -2,6 +2,7 @@
 import { TimestreamWriteClient, type TimestreamWriteClientConfig } from "@aws-sdk/client-timestream-write";
 import { type HttpClient, type SendContext, TransportError } from "../../src/index.ts";
 import { failureOf } from "./reply.ts";
+import { isOff } from "./signature.ts";
 import { createWriter, type Writer } from "./write.ts";
 
 export interface ClientOptions {
@@ -85,7 +86,7 @@ interface SignedRequest {
   readonly body: string | Uint8Array;
 }
 
-/** Carries the request unchanged, since the signature covers it. `retryAfterMs` is for `failureOf`. */
+/** Carries the request unchanged, since the signature covers it. `retryAfterMs` and `wasOff` are for `failureOf`. */
 async function carry(http: HttpClient, request: SignedRequest, signal: AbortSignal) {
   const { protocol, hostname, port, path, headers, body } = request;
   const url = `${protocol}//${hostname}${port === undefined ? "" : `:${port}`}${path}`;
@@ -98,6 +99,7 @@ async function carry(http: HttpClient, request: SignedRequest, signal: AbortSign
       headers: { ...reply.headers },
       body: Buffer.from(reply.body),
       retryAfterMs,
+      wasOff: isOff(headers, reply.headers),
     },
   };
 }

@@ -5,8 +5,8 @@ import type { Code } from "./refusals.ts";
 const delivered: Outcome = { status: "delivered" };
 
 /**
- * Another try may do. Skew errors are here because the SDK corrects its clock from the reply, and an expired token
- * because it fetches a new one.
+ * Another try may do. Skew errors are here because the clock is corrected from the reply, and an expired token because
+ * the SDK fetches a new one.
  * https://docs.aws.amazon.com/timestream/latest/developerguide/API_WriteRecords.html#API_WriteRecords_Errors
  */
 const temporary = new Set([
@@ -42,6 +42,8 @@ export interface Failure {
   readonly name: string;
   readonly status: number | undefined;
   readonly retryAfterMs: number | undefined;
+  /** The request's time was off, which is told by several names, such as that of a wrong signature. It is right now. */
+  readonly wasOff: boolean;
   /** The error itself; when the SDK failed to discover its endpoint, the error behind that. */
   readonly error: unknown;
 }
@@ -50,11 +52,13 @@ export function failureOf(thrown: unknown): Failure {
   const reason = field(thrown, "reason");
   const error = reason instanceof Error ? reason : thrown;
   const status = field(field(error, "$metadata"), "httpStatusCode");
-  const retryAfterMs = field(field(error, "$response"), "retryAfterMs");
+  const response = field(error, "$response");
+  const retryAfterMs = field(response, "retryAfterMs");
   return {
     name: error instanceof Error ? error.name : "",
     status: typeof status === "number" ? status : undefined,
     retryAfterMs: typeof retryAfterMs === "number" ? retryAfterMs : undefined,
+    wasOff: field(response, "wasOff") === true,
     error,
   };
 }
@@ -66,7 +70,7 @@ export function failureOf(thrown: unknown): Failure {
  * @throws {SinkUnavailable} for credentials, permissions and quotas; and what has no known meaning, as it is.
  */
 export function judge(failure: Failure, count: number): readonly Outcome[] | Verdict {
-  const { name, status, retryAfterMs, error } = failure;
+  const { name, status, retryAfterMs, wasOff, error } = failure;
   const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
   if (status === undefined) {
     if (field(error, "code") === "TRANSPORT" && error instanceof Error) {
@@ -83,9 +87,9 @@ export function judge(failure: Failure, count: number): readonly Outcome[] | Ver
   }
   if (status < 500) {
     if (name === "RejectedRecordsException") return byIndex(field(error, "RejectedRecords"), count);
-    if (temporary.has(name)) {
+    if (temporary.has(name) || wasOff) {
       const throttled = name === "ThrottlingException" ? ({ throttled: true } as const) : {};
-      return { status: "transient", reason: `Timestream answered ${name}`, ...wait, ...throttled };
+      return { status: "transient", reason: `Timestream answered ${shown(name)}`, ...wait, ...throttled };
     }
     const check = checks.get(name);
     if (check !== undefined) throw sinkUnavailable(`Timestream answered ${name}: ${check}`);

@@ -72,3 +72,15 @@ function hmac(key: string | Buffer | KeyObject, text: string): Buffer {
 function sha256(data: string | Uint8Array): string {
   return hashOf("sha256", data, "hex");
 }
+
+/** Further off than this, AWS refuses a signature for its time: then its clock counts, as in the SDK. */
+const mostSkewMs = 5 * 60_000;
+
+/** Whether a request was signed for a time that is not the vendor's, by the headers of both. */
+export function isOff(
+  sent: Readonly<Record<string, string>>,
+  replied: Readonly<Record<string, string>>,
+): boolean {
+  const date = (sent["x-amz-date"] ?? "").replace(/^(....)(..)(..T..)(..)(..Z)$/, "$1-$2-$3:$4:$5");
+  return Math.abs(Date.parse(replied["date"] ?? "") - Date.parse(date)) >= mostSkewMs;
+}

@@ -4,7 +4,7 @@
 import { type TimestreamWriteClient, WriteRecordsCommand } from "@aws-sdk/client-timestream-write";
 import type { HttpReply, SendContext } from "../../src/index.ts";
 import { field } from "./reply.ts";
-import { signed } from "./signature.ts";
+import { isOff, signed } from "./signature.ts";
 
 /** Requests to `WriteRecords`, by one client of the SDK. */
 export interface Writer {
@@ -18,9 +18,6 @@ export interface Writer {
 
 /** The SDK is asked so often where requests go: it discovers the endpoint anew when the vendor says so. */
 const placeLastsMs = 60_000;
-
-/** Further off than this, AWS refuses a signature for its time: then its clock counts, as in the SDK. */
-const mostSkewMs = 5 * 60_000;
 
 export function createWriter(client: TimestreamWriteClient): Writer {
   let place: Place | undefined;
@@ -57,20 +54,17 @@ export function createWriter(client: TimestreamWriteClient): Writer {
         client.config.region(),
         client.config.credentials(),
       ]);
-      const usedSkewMs = skewMs;
       const headers = {
         host,
         "content-type": "application/x-amz-json-1.0",
         "x-amz-target": "Timestream_20181101.WriteRecords",
       };
-      const proven = signed({ path, region, credentials, time: clock.now() + usedSkewMs, headers, body });
+      const proven = signed({ path, region, credentials, time: clock.now() + skewMs, headers, body });
       // Not signed: what stands between may change it.
       const sent = { ...proven, "user-agent": "firehose-fanout" };
       const reply = await http({ method: "POST", url, headers: sent, body }, signal);
-      const theirs = Date.parse(reply.headers["date"] ?? "");
-      // By the time that this request was signed for: another one may have set it right since.
-      const wasOff = Math.abs(theirs - clock.now() - usedSkewMs) >= mostSkewMs;
-      if (wasOff) skewMs = theirs - clock.now();
+      const wasOff = isOff(proven, reply.headers);
+      if (wasOff) skewMs = Date.parse(reply.headers["date"] ?? "") - clock.now();
       return ingested(reply, wasOff);
     },
   };
@@ -90,15 +84,10 @@ function ingested({ status, headers, body, retryAfterMs }: HttpReply, wasOff: bo
   // https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html#operation-error-serialization
   const unnamed = said === undefined ? "SyntaxError" : "Unknown";
   const type = headers["x-amzn-errortype"] ?? field(said, "__type") ?? field(said, "code") ?? unnamed;
-  // A time that was off is told by several names, such as that of a wrong signature. It is right now.
-  const name =
-    wasOff && status >= 400 && status < 500
-      ? "RequestTimeTooSkewed"
-      : String(type).split(":")[0]?.split("#").at(-1);
   throw Object.assign(new Error(), {
-    name,
+    name: String(type).split(":")[0]?.split("#").at(-1),
     $metadata: { httpStatusCode: status },
-    $response: { retryAfterMs },
+    $response: { retryAfterMs, wasOff },
     RejectedRecords: field(said, "RejectedRecords"),
   });
 }

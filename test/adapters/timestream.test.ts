@@ -665,6 +665,25 @@ describe("the seam", () => {
     expect(dates.slice(0, 2)).toEqual(["20261120T120000Z", "20261120T140000Z"]);
   });
 
+  test.each(["DescribeEndpoints", "CreateTable"])(
+    "a clock that is off costs %s one attempt, too",
+    async (operation) => {
+      const { clock, twin } = world();
+      let asked = 0;
+      const http = twinHttp((request) => {
+        if (!request.headers.get("x-amz-target")?.endsWith(operation) || ++asked > 1)
+          return twin.handle(request);
+        // The SDK's own clock is the machine's.
+        const headers = { date: new Date(Date.now() + 2 * hour).toUTCString() };
+        return new Response('{"__type":"InvalidSignatureException"}', { status: 403, headers });
+      }, clock);
+      const sink = timestreamSink(account);
+      expect(await clock.run(send(sink, [event()], { http, clock }))).toMatchObject({ status: "transient" });
+      expect(await clock.run(send(sink, [event()], { http, clock }))).toEqual(delivered);
+      expect(asked).toBe(2);
+    },
+  );
+
   test("requests that were under way with a clock that is off wait too, however many", async () => {
     const { clock, twin } = world();
     let refused = 0;
