@@ -43,8 +43,9 @@ export function createCaller(options: ClientOptions) {
     try {
       return await untilAborted(perform(line, { abortSignal: signal }), signal);
     } catch (error) {
-      // The client keeps a discovered endpoint until its time is over; a new client discovers anew.
-      if (failureOf(error).name === "InvalidEndpointException") lines.delete(http);
+      // The client keeps a discovered endpoint until its time is over; a new client discovers anew, once for all calls.
+      const isMoved = failureOf(error).name === "InvalidEndpointException";
+      if (isMoved && lines.get(http) === line) lines.delete(http);
       throw error;
     }
   };

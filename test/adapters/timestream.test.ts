@@ -754,6 +754,27 @@ describe("the seam", () => {
     expect(twin.requests.get("DescribeEndpoints")).toBe(2);
   });
 
+  test("requests that were under way when the endpoint moved discover it anew once, however late their replies", async () => {
+    const { clock, twin } = world();
+    let stale = 3;
+    const http = twinHttp(async (request) => {
+      if (stale === 0 || !request.headers.get("x-amz-target")?.endsWith("WriteRecords"))
+        return twin.handle(request);
+      await clock.sleep(100 * stale--);
+      return new Response('{"__type":"InvalidEndpointException"}', { status: 421 });
+    }, clock);
+    const sink = timestreamSink(account);
+    const untilDelivered = async (id: string) => {
+      const outcomes = [];
+      while (outcomes.length < 2) outcomes.push(await send(sink, [event({ id })], { http, clock }));
+      return outcomes;
+    };
+    for (const outcomes of await clock.run(Promise.all(["1", "2", "3"].map(untilDelivered)))) {
+      expect(outcomes).toMatchObject([{ status: "transient" }, delivered]);
+    }
+    expect(twin.requests.get("DescribeEndpoints")).toBe(2);
+  });
+
   test("a local server over plain http works, socket and all", async () => {
     const twin = createTimestreamTwin();
     const served = await serveTwin(twin.handle);
