@@ -54,6 +54,8 @@ function serve(answer: Answer): Promise<string> {
       response.writeHead(reply.status, { "content-type": "application/json" }).end(reply.body);
     });
   });
+  // Contenders take turns, and a socket that was closed meanwhile would be measured with who comes upon it first.
+  server.keepAliveTimeout = 10 * 60_000;
   return new Promise((resolve) => {
     server.listen(0, "127.0.0.1", () => {
       const address = server.address();
