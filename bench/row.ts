@@ -35,7 +35,7 @@ export const percent: Format = (value) => `${Math.round(value * 100)} %`;
 export const times: Format = (value) => `${value.toFixed(value < 1.995 ? 2 : 1)} ×`;
 export const megabytes: Format = (value) => `${Math.round(value)} MB`;
 export const milliseconds: Format = (value) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
-export const kilobytes: Format = (value) => `${Math.round(value)} KB`;
+export const kilobytes: Format = (value) => `${Number(value.toFixed(value < 100 ? 1 : 0))} KB`;
 
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
