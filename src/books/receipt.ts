@@ -1,4 +1,5 @@
 // A receipt: the commit point of one object version and lane. What it says happened, happened.
+import type { Range } from "../ranges.ts";
 import { list, nullable, number, object, optional, problemsOf, type Shape, text } from "../shape.ts";
 import { type ObjectStore, readAll, StoreError } from "../store/object-store.ts";
 
@@ -58,12 +59,6 @@ export interface Replay {
   /** Refused again: they are dead letters with one refusal more. */
   refused: number;
   dropped: number;
-}
-
-/** Indexes of records; `to: null` is to the object's end. */
-interface Range {
-  from: number;
-  to: number | null;
 }
 
 /** The receipt's replays with this one: one entry a command, however many files it has. */
