@@ -1,6 +1,12 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { stableUuid } from "../../src/index.ts";
+
+test("the first id of a process is one, also that of nothing", async () => {
+  vi.resetModules();
+  const { stableUuid: fresh } = await import("../../src/delivery/ids.ts");
+  expect(fresh()).toBe("e3b0c442-98fc-8c14-9afb-f4c8996fb924");
+});
 
 const parts = fc.array(fc.string({ unit: "binary" }), { maxLength: 4 });
 
