@@ -23,12 +23,16 @@ export interface Limiter {
 /** Timers count whole milliseconds. */
 const timerGrainMs = 1;
 
+/** Of a millisecond: sums of these are exact, and a hair too little would be a whole one of the timer's. */
+const fractions = 1024;
+
 export function createLimiter(
   limits: Pick<Limits, "concurrency" | "requestsPerSecond" | "backoff">,
   clock: Clock,
   random: Random,
 ): Limiter {
   const spacing = limits.requestsPerSecond === undefined ? 0 : 1000 / limits.requestsPerSecond;
+  const stepMs = () => Math.ceil((spacing / pace.share()) * fractions) / fractions;
   const waiting: (() => void)[] = [];
   const pace = createPace(clock, random, limits.backoff && waitsOf(limits.backoff));
   let underWay = 0;
@@ -82,7 +86,7 @@ export function createLimiter(
         }
         if (start === now) {
           // Timers round up, and what they round must not add up to a slower rate than is allowed.
-          nextStart = (now - nextStart < timerGrainMs ? nextStart : now) + spacing / pace.share();
+          nextStart = (now - nextStart < timerGrainMs ? nextStart : now) + stepMs();
           return true;
         }
         await clock.sleep(start - now, signal);
