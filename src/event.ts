@@ -136,7 +136,8 @@ const millisecondsUntil = 1e13;
 export function parseEventTime(value: JsonValue): number | undefined {
   if (typeof value === "number") return fromEpoch(value);
   if (typeof value !== "string") return undefined;
-  return epochDigits.test(value) ? fromEpoch(Number(value)) : fromIso(value);
+  if (value[4] === "-") return fromIso(value);
+  return epochDigits.test(value) ? fromEpoch(Number(value)) : undefined;
 }
 
 function fromEpoch(value: number): number | undefined {
@@ -152,9 +153,11 @@ function fromEpoch(value: number): number | undefined {
  */
 function fromIso(text: string): number | undefined {
   const day = startOfDay(text.slice(0, 10));
+  const separator = text[10];
   const hour = twoDigits(text, 11);
   const minute = twoDigits(text, 14);
-  if (day === undefined || !"Tt ".includes(text.charAt(10)) || text[13] !== ":") return undefined;
+  if (day === undefined || text[13] !== ":") return undefined;
+  if (separator !== "T" && separator !== "t" && separator !== " ") return undefined;
   let second = 0;
   let millis = 0;
   let at = 16;
@@ -163,9 +166,11 @@ function fromIso(text: string): number | undefined {
     at = 19;
     if (text[at] === "." || text[at] === ",") {
       const fraction = at + 1;
-      for (at = fraction; isDigit(text.charCodeAt(at)); at++);
+      let worth = 100;
+      for (at = fraction; isDigit(text.charCodeAt(at)); at++, worth /= 10) {
+        if (worth >= 1) millis += (text.charCodeAt(at) - 48) * worth;
+      }
       if (at === fraction) return undefined;
-      millis = Number(text.slice(fraction, Math.min(at, fraction + 3)).padEnd(3, "0"));
     }
   }
   if (text[at] === " ") at++;

@@ -1,10 +1,10 @@
 // An object becomes events: decompressed, split into records, validated, each with its place.
 import type { LaneRecord } from "../delivery/lane.ts";
-import { parseEvent, type RefusalCode, type TimePolicy } from "../event.ts";
+import { parseEvent, type RefusalCode, type TimePolicy, type TimeWindow } from "../event.ts";
 import type { ObjectInfo, ObjectStore } from "../store/object-store.ts";
 import type { StoredRange } from "./container.ts";
 import { decompress, type InflationLimits } from "./decompress.ts";
-import { type InvalidCode, type Place, readRecords } from "./records.ts";
+import { type InvalidCode, type Place, type RawRecord, readRecords } from "./records.ts";
 
 /** A record that is no event. */
 export interface RefusedRecord extends Place {
@@ -52,27 +52,34 @@ export async function* readEvents(
   { key, version, size, lastModified }: ObjectInfo,
   options: EventsOptions,
 ): AsyncGenerator<EventWindow> {
-  const { idPrefix, from, maxRecordBytes, signal } = options;
+  const { maxRecordBytes, signal } = options;
   const now = writtenAt(lastModified);
   const times = now === undefined ? undefined : { ...options, now };
   const windows = decompress({ store, key, version, size, signal }, options);
-  for await (const records of readRecords(windows, { maxRecordBytes })) {
-    const events: LaneRecord[] = [];
-    const invalid: RefusedRecord[] = [];
-    for (const record of records) {
-      const { index, start, end } = record;
-      if (index < from) continue;
-      if ("code" in record) {
-        invalid.push(record);
-        continue;
-      }
-      const parsed = parseEvent(record.value, () => `${idPrefix}-${index}`, times);
-      if ("event" in parsed) {
-        events.push({ event: parsed.event, raw: record.raw, index, start, end });
-      } else {
-        invalid.push({ ...parsed.refusal, index, start, end, bytes: Buffer.from(record.raw, "latin1") });
-      }
+  for await (const records of readRecords(windows, { maxRecordBytes }))
+    yield validate(records, options, times);
+}
+
+function validate(
+  records: readonly RawRecord[],
+  { idPrefix, from }: EventsOptions,
+  times: TimeWindow | undefined,
+): EventWindow {
+  const events: LaneRecord[] = [];
+  const invalid: RefusedRecord[] = [];
+  for (const record of records) {
+    const { index, start, end } = record;
+    if (index < from) continue;
+    if ("code" in record) {
+      invalid.push(record);
+      continue;
     }
-    yield { events, invalid, next: (records.at(-1)?.index ?? -1) + 1 };
+    const parsed = parseEvent(record.value, () => `${idPrefix}-${index}`, times);
+    if ("event" in parsed) {
+      events.push({ event: parsed.event, raw: record.raw, index, start, end });
+    } else {
+      invalid.push({ ...parsed.refusal, index, start, end, bytes: Buffer.from(record.raw, "latin1") });
+    }
   }
+  return { events, invalid, next: (records.at(-1)?.index ?? -1) + 1 };
 }
