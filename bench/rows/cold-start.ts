@@ -1,5 +1,6 @@
 // What an import costs: minified bundles, each in fresh processes, beyond Node's own modules that everybody needs.
 import { spawnSync } from "node:child_process";
+import { stat } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "esbuild";
@@ -67,38 +68,21 @@ interface Bundle {
 async function bundle(folder: string, name: string, entry: string, sdk: boolean): Promise<Bundle> {
   const isWhole = sdk || name === "core";
   const file = path.join(folder, `cold-${name}`, "main.mjs");
-  const { metafile } = await build({
+  await build({
     stdin: { contents: entry, resolveDir: repository, loader: "ts", sourcefile: "main.ts" },
-    outdir: path.dirname(file),
-    entryNames: "main",
-    outExtension: { ".js": ".mjs" },
+    outfile: file,
     absWorkingDir: folder,
     bundle: true,
-    splitting: true,
     minify: true,
     platform: "node",
     format: "esm",
     target: "node24",
-    metafile: true,
     // CommonJS packages ask for Node's modules by require; without the SDKs there are none.
     banner: isWhole ? { js: requireHere } : {},
-    plugins: isWhole ? [] : [withoutSdks],
+    plugins: isWhole ? [withoutLater] : [withoutLater, withoutSdks],
     logLevel: "error",
   });
-  const loaded = new Set<string>();
-  const load = (output: string) => {
-    if (loaded.has(output)) return;
-    const { imports = [], inputs = {} } = metafile.outputs[output] ?? {};
-    // A chunk of no source holds esbuild's helpers for CommonJS, which here only the stand-ins of the SDKs are.
-    if (!isWhole && Object.keys(inputs).length === 0) return;
-    loaded.add(output);
-    for (const each of imports) {
-      if (each.kind === "import-statement" && !each.external) load(each.path);
-    }
-  };
-  load(path.relative(folder, file));
-  const bytes = [...loaded].reduce((sum, output) => sum + (metafile.outputs[output]?.bytes ?? Number.NaN), 0);
-  return { name, file, kilobytes: bytes / 1000 };
+  return { name, file, kilobytes: (await stat(file)).size / 1000 };
 }
 
 const requireHere =
@@ -107,6 +91,16 @@ const requireHere =
 /** Whatever is asked of such a package is there, and does nothing. */
 const nothing =
   "const it=new Proxy(function(){},{get:(_,n)=>n==='then'?undefined:it,construct:()=>it,apply:()=>it});module.exports=Object.create(it)";
+
+/** What is imported later stays out, and with it what only that needs. */
+const withoutLater: Plugin = {
+  name: "without later imports",
+  setup({ onResolve }) {
+    onResolve({ filter: /.*/ }, ({ kind, path: name }) => {
+      return kind === "dynamic-import" ? { path: name, external: true } : undefined;
+    });
+  },
+};
 
 const withoutSdks: Plugin = {
   name: "without SDKs",

@@ -1,11 +1,30 @@
-// Keeps the command's heap small: imported before anything else, since it counts from then on.
-import { setFlagsFromString } from "node:v8";
-import { keepRecordsYoung } from "../heap.ts";
-
-keepRecordsYoung();
+// Keeps the command's memory near what is alive: imported before anything else, since it counts from then on.
+import { getHeapStatistics, setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 
 /**
- * V8 lets garbage pile up to several times what is alive, and most of a run's memory would be that. Told to mind
- * the size, it collects sooner: 5 MB and 1 GB of JSON then take the same memory (`npm run bench`).
+ * V8 makes room for garbage: a young generation of up to 128 MB, and an old one of several times what is alive. That
+ * would be most of a run's memory, and the more the longer it takes. A megabyte is young enough for what dies at once.
  */
-setFlagsFromString("--optimize-for-size");
+setFlagsFromString("--semi-space-growth-factor=1");
+
+/** What may be garbage before it is collected: so many bytes, or a quarter of what is alive when that is more. */
+const leastRoom = 12_000_000;
+
+/** V8 takes no limit for a heap that runs, but collects when it is told to. */
+setFlagsFromString("--expose-gc");
+const collect: unknown = runInNewContext("gc");
+
+/** In bytes, buffers included. */
+function inUse(): number {
+  const { used_heap_size: objects, external_memory: buffers } = getHeapStatistics();
+  return objects + buffers;
+}
+
+const lookEveryMs = 10;
+let alive = inUse();
+setInterval(() => {
+  if (typeof collect !== "function" || inUse() < alive + Math.max(leastRoom, alive / 4)) return;
+  collect();
+  alive = inUse();
+}, lookEveryMs).unref();

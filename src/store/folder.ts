@@ -63,7 +63,15 @@ export function folderStore(options: FolderOptions): ObjectStore {
     const known = digests.get(file);
     if (known?.of === of) return known.digest;
     const hash = createHash("md5");
-    for await (const chunk of chunks(handle, 0, undefined, signal)) hash.update(chunk);
+    // One buffer for all of it: nobody else sees it.
+    const buffer = Buffer.allocUnsafe(chunkBytes);
+    for (let at = 0, end = false; !end; ) {
+      signal?.throwIfAborted();
+      const { bytesRead } = await handle.read(buffer, 0, chunkBytes, at);
+      hash.update(buffer.subarray(0, bytesRead));
+      at += bytesRead;
+      end = bytesRead === 0;
+    }
     const digest = hash.digest("hex");
     if (digests.size >= rememberedDigests) digests.clear();
     digests.set(file, { of, digest });
