@@ -74,7 +74,7 @@ export function mixpanelEncode(mapping: MixpanelMapping): (event: MetricEvent) =
       ip: 0,
       [groupKey]: [event.tenantId],
     };
-    const cut = new Set<string>();
+    const cut: string[] = [];
     const { data, metadata: dimensions } = event;
     for (const field of Object.keys(data)) {
       if (field === "event_time") continue;
@@ -87,7 +87,7 @@ export function mixpanelEncode(mapping: MixpanelMapping): (event: MetricEvent) =
       const fault = add(properties, "metadata", field, dimensions[field], cut);
       if (fault !== undefined) return fault;
     }
-    if (cut.size > 0) properties["cut_properties"] = [...cut];
+    if (cut.length > 0) properties["cut_properties"] = cut;
     if (Object.keys(properties).length >= tooMany)
       return reject("TOO_MANY_PROPERTIES", "it has over 254 of them");
     const payload = JSON.stringify({ event: name, properties } satisfies MixpanelEvent);
@@ -102,34 +102,38 @@ function add(
   field: string,
   // The compiler does not know that a key is there; without a value nothing is to be said.
   value: JsonValue | undefined,
-  cut: Set<string>,
+  cut: string[],
 ): Encoded<never> | undefined {
   if (value === undefined) return undefined;
-  const taken = isReserved(field) || Object.hasOwn(properties, field);
-  const key = taken ? `${origin}.${field}` : field;
-  if (isLong(key)) return reject("NAME_TOO_LONG", `a field of ${origin} has a name over 255 bytes`);
-  if (!key.isWellFormed())
-    return reject("NAME_INVALID", `a field of ${origin} has a name that is no valid Unicode`);
-  if (taken && Object.hasOwn(properties, key))
-    return reject("NAME_TAKEN", `two fields would be called ${quoteName(key)}`);
+  const taken = Object.hasOwn(properties, field);
+  let key = field;
+  if (taken || !isFree(field)) {
+    if (taken || reserved.test(field)) key = `${origin}.${field}`;
+    if (isLong(key)) return reject("NAME_TOO_LONG", `a field of ${origin} has a name over 255 bytes`);
+    if (!key.isWellFormed())
+      return reject("NAME_INVALID", `a field of ${origin} has a name that is no valid Unicode`);
+    if (Object.hasOwn(properties, key))
+      return reject("NAME_TAKEN", `two fields would be called ${quoteName(key)}`);
+  }
   const problem = misfit(value);
   if (problem !== undefined)
     return reject("PROPERTY_INVALID", `the field ${quoteName(field)} of ${origin} ${problem}`);
-  properties[key] = shorten(value, () => cut.add(key));
+  properties[key] = shorten(value, () => {
+    if (cut.at(-1) !== key) cut.push(key);
+  });
   return undefined;
 }
 
 /** Fields have the same few names in every event, and an expression takes ten times as long as a look. */
-const known = new Map<string, boolean>();
-const mostKnown = 1000;
+const free = new Set<string>();
+const mostFree = 1000;
 
-function isReserved(name: string): boolean {
-  let answer = known.get(name);
-  if (answer === undefined) {
-    answer = reserved.test(name);
-    if (known.size < mostKnown) known.set(name, answer);
-  }
-  return answer;
+/** Whether a field can have the name, where no other has it. */
+function isFree(name: string): boolean {
+  if (free.has(name)) return true;
+  if (reserved.test(name) || isLong(name) || !name.isWellFormed()) return false;
+  if (free.size < mostFree) free.add(name);
+  return true;
 }
 
 /** Why Mixpanel would not take a value whole, or undefined. */

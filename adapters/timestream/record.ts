@@ -1,5 +1,5 @@
 // The mapping: one event becomes one MULTI record, and what a request's records share is said once. The JSON is written
-// here, and kept as text: the SDK's schema takes several times as long, and objects several times the memory
+// here, and measures are kept as text: the SDK's schema takes several times as long, and objects several times the memory
 // (docs/performance.md); test/contract/timestream.test.ts holds that both say the same.
 import {
   allFinite,
