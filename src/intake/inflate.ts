@@ -11,12 +11,6 @@ const pieceBytes = 16 * 1024;
 /** What deflate can make of one byte at most: https://www.zlib.net/zlib_tech.html, "Maximum Compression Factor". */
 export const deflateRatio = 1032;
 
-/**
- * Room for what zlib makes at once, cut into windows afterwards. Each time it is filled zlib is asked anew, and the
- * memory is given back one day: with the room of a window that takes a third more CPU, for inflating alone.
- */
-const outputBytes = 256 * 1024;
-
 /** A whole object of gzip members. Zeros behind them are padding, as tapes and block devices leave it. */
 export async function* gunzip(reading: Reading): Parts {
   const { size } = reading;
@@ -86,7 +80,7 @@ async function* inflateOnce(
   reading: Reading,
   { start, end, skip, careful }: Span,
 ): AsyncGenerator<Buffer, Inflated> {
-  const stream = (format === "gzip" ? createGunzip : createInflateRaw)({ chunkSize: outputBytes });
+  const stream = (format === "gzip" ? createGunzip : createInflateRaw)({ chunkSize: windowBytes });
   // Chunks are taken as they come, since a stream that fails throws away what nobody has taken yet.
   let output: Buffer[] = [];
   let failure: { error: string; isChecksum: boolean } | undefined;
@@ -113,9 +107,9 @@ async function* inflateOnce(
     const taken = output;
     output = [];
     return taken.flatMap((chunk) => {
-      const from = Math.min(Math.max(skip - produced, 0), chunk.length);
+      const from = Math.max(skip - produced, 0);
       produced += chunk.length;
-      return [...slices(chunk.subarray(from), windowBytes)];
+      return from < chunk.length ? chunk.subarray(from) : [];
     });
   };
   let reached = start;

@@ -53,11 +53,11 @@ export class Splitter {
   /** While resyncing or in a line. */
   readonly #restart: Restart;
 
-  /** What has arrived and is still needed: the beginning of `#storage`. */
+  /** What has arrived and is still needed: a window, or the beginning of `#storage`. */
   #buffer: Buffer = Buffer.alloc(0);
   /**
-   * Written to again and again, so no record may be a view of it. Memory of its own for every window would make V8
-   * mark the whole heap each 64 MB, for a tenth of an event's CPU.
+   * Written to again and again, so no record may be a view of it. New memory for every window would make V8 mark the
+   * whole heap again and again, for a sixth of an event's CPU (`npm run bench`).
    */
   #storage: Buffer = Buffer.alloc(0);
   /** The offset of `#buffer` in the stream. */
@@ -305,13 +305,18 @@ export class Splitter {
     const done = searching && this.#restart.at - this.#at > this.#maxBytes ? this.#restart.at : this.#at;
     const rest = old.length - done;
     const length = rest + window.length;
-    if (length <= this.#storage.length) old.copyWithin(0, done);
-    else {
-      this.#storage = Buffer.allocUnsafeSlow(2 * length);
-      old.copy(this.#storage, 0, done);
+    if (rest === 0 && this.#storage.length === 0) {
+      // Many a stream is one window, which is read where it is.
+      this.#buffer = window;
+    } else {
+      if (length <= this.#storage.length) old.copyWithin(0, done);
+      else {
+        this.#storage = Buffer.allocUnsafeSlow(2 * length);
+        old.copy(this.#storage, 0, done);
+      }
+      window.copy(this.#storage, rest);
+      this.#buffer = this.#storage.subarray(0, length);
     }
-    window.copy(this.#storage, rest);
-    this.#buffer = this.#storage.subarray(0, length);
     this.#base += done;
     this.#at -= done;
     this.#distrusted -= done;
