@@ -118,9 +118,7 @@ function add(
   const problem = misfit(value);
   if (problem !== undefined)
     return reject("PROPERTY_INVALID", `the field ${quoteName(field)} of ${origin} ${problem}`);
-  properties[key] = shorten(value, () => {
-    if (cut.at(-1) !== key) cut.push(key);
-  });
+  properties[key] = shorten(value, key, cut);
   return undefined;
 }
 
@@ -149,24 +147,24 @@ function misfit(value: JsonValue, depth = 1): string | undefined {
     const problem = misfit(entry, depth + 1);
     if (problem !== undefined) return problem;
   }
-  if (depth === 1 && Buffer.byteLength(JSON.stringify(shorten(value))) > nestedBytes) return "is over 8 KB";
+  if (depth === 1 && Buffer.byteLength(JSON.stringify(shorten(value, "", []))) > nestedBytes)
+    return "is over 8 KB";
   return undefined;
 }
 
-function shorten(value: JsonValue, onCut: () => void = nothing): JsonValue {
+/** @param cut Gets the key when something of its value is cut. */
+function shorten(value: JsonValue, key: string, cut: string[]): JsonValue {
   if (typeof value === "string") {
     if (!isLong(value)) return value.toWellFormed();
-    onCut();
+    if (cut.at(-1) !== key) cut.push(key);
     // `stream` leaves out a character of which only some bytes are left; 3 bytes are for the mark.
     const start = Buffer.from(value).subarray(0, stringBytes - 3);
     return `${new TextDecoder("utf-8", { ignoreBOM: true }).decode(start, { stream: true })}…`;
   }
   if (typeof value !== "object" || value === null) return value;
-  if (isList(value)) return value.map((entry) => shorten(entry, onCut));
-  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, shorten(entry, onCut)]));
+  if (isList(value)) return value.map((entry) => shorten(entry, key, cut));
+  return Object.fromEntries(Object.entries(value).map(([name, entry]) => [name, shorten(entry, key, cut)]));
 }
-
-function nothing(): void {}
 
 function isList(value: JsonValue): value is readonly JsonValue[] {
   return Array.isArray(value);

@@ -9,12 +9,11 @@ import {
   folderStore,
   type MetricEvent,
   type ObjectReport,
-  type ObjectStore,
   type Sink,
   sinkUnavailable,
   systemClock,
 } from "../../src/index.ts";
-import { memoryStore } from "../../test/support/memory-store.ts";
+import { type MemoryStore, memoryStore } from "../../test/support/memory-store.ts";
 import type { VendorUrls } from "../acceptors.ts";
 import {
   type Contender,
@@ -40,20 +39,32 @@ export default async function core({
       : heldObject(key, await readFile(file));
   const least =
     setup.sinks.includes("null") || setup.fromFile === true ? undefined : await fewest(file, setup, urls);
-  let receipts = books();
-  const deliver = (sinks: readonly Sink<unknown>[], signal?: AbortSignal) =>
-    runOnce(source, key, receipts, sinks, signal);
+  const [receipts, deadLetters] = [books(), books()];
+  const workerOf = (sinks: readonly Sink<unknown>[]) =>
+    createWorker({ sinks, source: () => source, receipts, deadLetters });
+  const deliver = async (sinks: readonly Sink<unknown>[], signal?: AbortSignal) => {
+    const worker = workerOf(sinks);
+    try {
+      return await worker.process({ bucket: "bench", key }, signal === undefined ? {} : { signal });
+    } finally {
+      await worker.close();
+    }
+  };
+  // One for all rounds, as a function has it, and its connections.
+  const worker = workerOf(await sinksOf(setup, urls));
   return {
     async prepare() {
-      receipts = books();
+      receipts.objects.clear();
+      deadLetters.objects.clear();
       if (setup.drains !== true) return;
       const report = await deliver((await sinksOf(setup, urls)).map(unusable));
       check(report, setup, ({ pending }) => pending);
     },
     async round() {
-      const sinks = await sinksOf(setup, urls);
-      if (setup.hangs !== undefined) return await withoutHanging(deliver, sinks, setup.hangs);
-      const report = await deliver(sinks);
+      if (setup.hangs !== undefined) {
+        return await withoutHanging(deliver, await sinksOf(setup, urls), setup.hangs);
+      }
+      const report = await worker.process({ bucket: "bench", key });
       check(report, setup, ({ delivered, deadLettered }, name) =>
         name === setup.rejects ? deadLettered : delivered,
       );
@@ -67,24 +78,8 @@ export default async function core({
 
 type Deliver = (sinks: readonly Sink<unknown>[], signal?: AbortSignal) => Promise<ObjectReport>;
 
-function books(): ObjectStore {
+function books(): MemoryStore {
   return memoryStore("memory://books", systemClock);
-}
-
-async function runOnce(
-  source: ObjectStore,
-  key: string,
-  receipts: ObjectStore,
-  sinks: readonly Sink<unknown>[],
-  signal?: AbortSignal,
-): Promise<ObjectReport> {
-  const worker = createWorker({ sinks, source: () => source, receipts, deadLetters: books() });
-  try {
-    const options = signal === undefined ? {} : { signal };
-    return await worker.process({ bucket: "bench", key }, options);
-  } finally {
-    await worker.close();
-  }
 }
 
 /** Nothing that the bench did not mean may make a run cheaper. */
