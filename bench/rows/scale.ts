@@ -14,7 +14,7 @@ export const scale: Section = {
     );
     const [one, ten] = await duel(
       files.map((file) => ({ contender: "core", file, core: { sinks: ["null"], fromFile: true } }) as const),
-      { quick, rounds: 9 },
+      { quick, rounds: 15 },
     );
     const cpu = median((ten ?? []).map(({ cpuMs }, round) => cpuMs / (one?.[round]?.cpuMs ?? Number.NaN)));
     const isTenfold: Row = {
