@@ -19,7 +19,7 @@ export function bodyOf(
   );
 }
 
-/** Undefined when a text has another length than it should. Behind the last one `after` leaves room for that to show. */
+/** Undefined when a text has another length than it should: behind the last one is room for a character that shows it. */
 function write(
   before: string,
   items: readonly Pick<Item<string>, "payload" | "bytes">[],
@@ -27,7 +27,7 @@ function write(
 ): Buffer | undefined {
   let length = Buffer.byteLength(before) + Buffer.byteLength(after);
   for (const { bytes } of items) length += bytes;
-  const body = Buffer.allocUnsafeSlow(length);
+  const body = Buffer.allocUnsafeSlow(length + longestCharacter);
   let at = body.write(before);
   for (const { payload, bytes } of items) {
     const written = body.write(payload, at);
@@ -42,3 +42,5 @@ function write(
 }
 
 const comma = 0x2c;
+/** Of UTF-8, in bytes. */
+const longestCharacter = 4;

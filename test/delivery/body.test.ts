@@ -32,3 +32,11 @@ test("items that counted their bytes wrong are sent whole all the same, and so a
     { examples: [[[1, 900]], [[right - 1, right + 1]], [[right, right + 1]], [[right - 1]]] },
   );
 });
+
+test("a text that was counted too short is not cut, also where the room for it ends inside of a character", () => {
+  for (const payload of ['"日本"', '{"a":"中😀中中"}', '"é😀"']) {
+    for (let bytes = 0; bytes <= Buffer.byteLength(payload) + 2; bytes++) {
+      expect(bodyOf("", [{ payload, bytes }], "]").toString()).toBe(`${payload}]`);
+    }
+  }
+});
