@@ -1,5 +1,5 @@
 // `npm run bench`: what is claimed about speed, each claim with its target, its value and a verdict.
-// --quick takes about a minute and leaves out what lasts (1 GB, a sink that hangs); --json prints {"rows":[{"name","target","value","pass"}]}; --only <part> one part.
+// --quick takes under a minute, on small objects, and leaves out what lasts (1 GB, a sink that hangs); --json prints {"rows":[{"name","target","value","pass"}]}; --only <part> one part.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";

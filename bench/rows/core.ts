@@ -12,7 +12,7 @@ export const core: Section = {
     const rows: Row[] = [];
     for (const framing of ["ndjson", "concatenated"] as const) {
       for (const bytes of [500, 1000] as const) {
-        const records = quick ? 20_000 : 40_000;
+        const records = quick ? 8_000 : 40_000;
         const file = await writeObject(folder, { records, bytes, framing });
         const [ideal, ours, lines] = await duel(
           [

@@ -11,7 +11,7 @@ export const sinks: Section = {
   async measure({ quick, folder }) {
     const rows: Row[] = [];
     for (const bytes of [500, 1000] as const) {
-      const file = await writeObject(folder, { records: quick ? 4000 : 20_000, bytes, framing: "ndjson" });
+      const file = await writeObject(folder, { records: quick ? 2500 : 20_000, bytes, framing: "ndjson" });
       const [theirs, ours, plain] = await duel(
         [
           { contender: "vendor-sdks", file },

@@ -8,7 +8,7 @@ export const mixpanel: Section = {
   async measure({ quick, folder }) {
     const rows: Row[] = [];
     for (const bytes of [500, 1000] as const) {
-      const file = await writeObject(folder, { records: quick ? 10_000 : 40_000, bytes, framing: "ndjson" });
+      const file = await writeObject(folder, { records: quick ? 5_000 : 40_000, bytes, framing: "ndjson" });
       const [plain, ours] = await duel(
         [
           { contender: "plain-mixpanel", file },
