@@ -8,11 +8,11 @@ import { runInNewContext } from "node:vm";
  */
 setFlagsFromString("--semi-space-growth-factor=1");
 
-/** How much in use is no reason to collect: a run with four sinks has less. */
-const usual = 54_000_000;
-/** What may be garbage before it is collected, as long as less than the usual is in use … */
+/** Bytes of garbage that may pile up … */
 const room = 12_000_000;
-/** … and at least, as a part of what is alive: collecting more often would take more time than it saves memory. */
+/** … as long as no more than this comes of it, alive and dead together: about what a run with four sinks needs … */
+const usual = 54_000_000;
+/** … and at least this part of what is alive: larger lanes would be marked over and over for little. */
 const leastRoom = 1 / 6;
 
 /** V8 takes no limit for a heap that runs, but collects when it is told to. */

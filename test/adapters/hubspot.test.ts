@@ -1,3 +1,4 @@
+// Both sinks in one file: a reply of HubSpot's means the same to either, and one twin plays for both.
 import { describe, expect, test } from "vitest";
 import {
   type HubspotCompaniesOptions,

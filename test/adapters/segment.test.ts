@@ -1,3 +1,4 @@
+// Both calls against the twin, in one file, since they share sizes, verdicts, ids and options.
 import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";

@@ -1,3 +1,4 @@
+// The sink against its twin: mapping, requests, tables, replies, and the seam to the SDK, in the order of a record's way.
 import type { _Record } from "@aws-sdk/client-timestream-write";
 import { describe, expect, test, vi } from "vitest";
 import {

@@ -1,5 +1,4 @@
 import { spawnSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 
 const heap = new URL("../../src/cli/heap.ts", import.meta.url).href;
@@ -20,10 +19,7 @@ console.log(most);`;
 
 function mostInUse(before: string): number {
   const args = ["--input-type=module", "--eval", `${before}${churn}`];
-  const { stdout, stderr } = spawnSync(process.execPath, args, {
-    cwd: fileURLToPath(new URL(".", import.meta.url)),
-    encoding: "utf8",
-  });
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
   expect(stderr).toBe("");
   return Number(stdout);
 }

@@ -1,3 +1,4 @@
+// The worker's handler, from messages to replies, metrics and logs. One file, since all of it is told of the same runs.
 import { hash } from "node:crypto";
 import { Metrics } from "@aws-lambda-powertools/metrics";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";

@@ -1,4 +1,5 @@
 // The oracle knows what is true, from what it sees with its own eyes on disks and at vendors, and judges every step by it.
+// Long, since its invariants share one ledger: a step of any process can concern all of them.
 import { gunzipSync } from "node:zlib";
 import { deferralsPrefix, openBooks } from "../../src/books/books.ts";
 import type { Receipt } from "../../src/books/receipt.ts";

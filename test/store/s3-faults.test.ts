@@ -1,4 +1,5 @@
 // What S3, the network and what stands in between do when they are ill, and what the store makes of it.
+// One file, since every fault is one of the same server's, told by the same few lines.
 import http from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { describe, expect, test } from "vitest";
