@@ -44,6 +44,9 @@ export interface ObjectRun {
   readonly books: ObjectBooks;
   /** By lane; a lane leaves when its receipt is written. */
   readonly held: Map<string, HeldLane>;
+  /** Lanes that were asked for and need nothing, and those that another worker holds: for the report. */
+  readonly settled: readonly string[];
+  readonly busy: readonly string[];
   /** Milliseconds since the epoch. */
   readonly deadline: number;
   /** Ends the run as its deadline would. */
@@ -154,16 +157,19 @@ export async function runObject(core: Core, work: ObjectRun): Promise<ObjectRepo
       seen: { valid: seen.valid, invalid: seen.invalid, all },
     };
     const sinks = new Map<string, SinkReport>();
+    const settled: string[] = [...work.settled];
     const report = (records: { valid: number; invalid: number }): ObjectReport => ({
       object,
       records: records.valid + records.invalid,
       ...records,
       sinks: Object.fromEntries(core.sinks.map(({ sink: { name } }) => [name, sinks.get(name) ?? emptySink])),
       unread: readTo !== null,
+      settled,
+      busy: work.busy,
     });
     const records = { valid: taken, invalid: seen.invalid };
     try {
-      await commit(core, work, finished, sinks);
+      await commit(core, work, finished, { sinks, settled });
     } catch (error) {
       // Whose books `_intake` still holds open takes the records up again.
       throw failedAfter(error, report(held.has(intakeLane) ? { valid: 0, invalid: 0 } : records));
@@ -192,13 +198,13 @@ interface Finished {
 
 /**
  * Proves and writes every lane's receipt as soon as it is idle. One that fails does not keep the others from theirs.
- * @param reports gets what is durable, a sink.
+ * @param done gets what is durable: the report of each sink, and the lanes of which nothing is left.
  */
 async function commit(
   core: Core,
   work: ObjectRun,
   finished: Finished,
-  reports: Map<string, SinkReport>,
+  done: { readonly sinks: Map<string, SinkReport>; readonly settled: string[] },
 ): Promise<void> {
   const results = await Promise.allSettled(
     [...work.held].map(async ([lane, held]) => {
@@ -233,7 +239,8 @@ async function commit(
       const said = { ...content, letters: files, ...waiting, adopted, replays };
       await work.books.commit(held.claim, held.book, said, isPending ? why : undefined);
       work.held.delete(lane);
-      if (report !== undefined) reports.set(lane, report);
+      if (report !== undefined) done.sinks.set(lane, report);
+      if (!isPending) done.settled.push(lane);
       if (isPending) {
         core.log.warn("records are pending", {
           object: nameOf(work.object),

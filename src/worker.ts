@@ -175,15 +175,17 @@ export function createWorker(options: WorkerOptions): Worker {
         const { version } = ref;
         if (version === undefined) throw found.gone;
         const object: ObjectVersion = { bucket: store.location, key: ref.key, version };
-        const known = await openBooks(options.receipts, object, owner, clock, log).read();
-        if (lanes.some((lane) => isOpen(known.get(lane)))) throw found.gone;
-        return settledReport(object, options.sinks);
+        const known = await openBooks(options.receipts, object, owner, clock, log).read(lanes);
+        if (lanes.some((lane) => isOpen(known.books.get(lane)))) throw found.gone;
+        return settledReport(object, options.sinks, lanes);
       }
       const { info } = found;
       const object: ObjectVersion = { bucket: store.location, key: ref.key, version: info.version };
       const books = openBooks(options.receipts, object, owner, clock, log);
-      const known = await books.read();
+      const known = (await books.read(lanes)).books;
       const open = lanes.filter((lane) => isOpen(known.get(lane)));
+      const settled = lanes.filter((lane) => !open.includes(lane));
+      const busy: string[] = [];
       const held = new Map<string, HeldLane>();
       try {
         for (const lane of open) {
@@ -192,10 +194,11 @@ export function createWorker(options: WorkerOptions): Worker {
           } catch (error) {
             // Whoever holds the invalid records answers for them with its own notification.
             if (!(lane === intakeLane && error instanceof ObjectBusy && held.size > 0)) throw error;
+            busy.push(lane);
           }
         }
-        if (held.size === 0) return settledReport(object, options.sinks);
-        return await runObject(core, { store, info, object, books, held, deadline, signal });
+        if (held.size === 0) return settledReport(object, options.sinks, settled);
+        return await runObject(core, { store, info, object, books, held, settled, busy, deadline, signal });
       } catch (error) {
         // What is still held has no receipt: give it back, so that the next worker need not wait.
         await Promise.allSettled([...held.values()].map(({ claim }) => books.release(claim)));
@@ -206,15 +209,13 @@ export function createWorker(options: WorkerOptions): Worker {
       // Imported here, like what gives up: workers that only deliver start without what operators ask for.
       const { runLetters } = await import("./letter-run.ts");
       const books = openBooks(options.receipts, object, owner, clock, log);
-      const known = await books.read();
-      if (known.get(lane)?.receipt?.letters.includes(file) !== true) return undefined;
       const lanes = order.drop === undefined ? lanesOf(lane) : [lane];
+      const { books: known, withReceipt } = await books.read(lanes);
+      if (known.get(lane)?.receipt?.letters.includes(file) !== true) return undefined;
       if (lane === intakeLane && order.drop === undefined) {
         const without = [...lanes, ...(order.without ?? [])];
-        const absent = [...known].filter(
-          ([name, { receipt }]) => receipt !== undefined && !without.includes(name),
-        );
-        if (absent.length > 0) throw new MissingSinks(object, absent.map(([name]) => name).sort());
+        const absent = [...withReceipt].filter((name) => !without.includes(name));
+        if (absent.length > 0) throw new MissingSinks(object, absent.sort());
       }
       const held = new Map<string, HeldLane>();
       try {
@@ -236,7 +237,7 @@ export function createWorker(options: WorkerOptions): Worker {
     async giveUp(object, lane, order) {
       const { giveUpPending } = await import("./give-up.ts");
       const books = openBooks(options.receipts, object, owner, clock, log);
-      const known = (await books.read()).get(lane);
+      const known = (await books.read([lane])).books.get(lane);
       if (known?.receipt === undefined || !isOpen(known)) return undefined;
       const held = await books.claim(lane, known, clock.now());
       try {
@@ -267,9 +268,13 @@ function isOpen(book: LaneBook | undefined): boolean {
   return receipt === undefined || receipt.pending.length > 0 || receipt.readTo !== null;
 }
 
-function settledReport(object: ObjectVersion, sinks: readonly Sink<unknown>[]): ObjectReport {
+function settledReport(
+  object: ObjectVersion,
+  sinks: readonly Sink<unknown>[],
+  settled: readonly string[],
+): ObjectReport {
   const zeros = Object.fromEntries(sinks.map(({ name }) => [name, emptySink]));
-  return { object, records: 0, valid: 0, invalid: 0, sinks: zeros, unread: false };
+  return { object, records: 0, valid: 0, invalid: 0, sinks: zeros, unread: false, settled, busy: [] };
 }
 
 function checkNames(names: readonly string[]): void {

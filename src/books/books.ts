@@ -20,11 +20,22 @@ export interface LaneBook {
   readonly receipt: Receipt | undefined;
 }
 
+/** What one listing tells of an object version, and the receipts that were asked for. */
+export interface ObjectLanes {
+  /** By lane, of the lanes that were asked for; those that have no book yet are missing. */
+  readonly books: ReadonlyMap<string, LaneBook>;
+  /** Every lane that has a receipt, also those that were not asked for. */
+  readonly withReceipt: ReadonlySet<string>;
+}
+
 export interface ObjectBooks {
   /** Short and unique to the object version. */
   readonly hash: string;
-  /** Lanes that have no book yet are missing. One listing, and one read a receipt. */
-  read(): Promise<ReadonlyMap<string, LaneBook>>;
+  /**
+   * One listing, and one read a receipt of these lanes. Receipts of other lanes are not read, because the role of a
+   * function of one sink may not read them.
+   */
+  read(lanes: readonly string[]): Promise<ObjectLanes>;
   /**
    * Claims the lane's next generation. The book it answers may be newer than the one given.
    * @throws {ObjectBusy} when somebody else's claim is live.
@@ -106,7 +117,7 @@ export function openBooks(
 
   return {
     hash: objectHash,
-    async read() {
+    async read(lanes) {
       const generations = new Map<string, { claim: number; receipt: number }>();
       for await (const { key } of store.list(prefix)) {
         const match = /^([^/]+)\/(\d{6})\.(claim|receipt)\.json$/.exec(key.slice(prefix.length));
@@ -117,14 +128,16 @@ export function openBooks(
         else seen.receipt = Math.max(seen.receipt, Number(digits));
         generations.set(lane, seen);
       }
+      const wanted = [...generations].filter(([lane]) => lanes.includes(lane));
       const books = await Promise.all(
-        [...generations].map(async ([lane, seen]): Promise<[string, LaneBook]> => {
+        wanted.map(async ([lane, seen]): Promise<[string, LaneBook]> => {
           const receipt =
             seen.receipt === 0 ? undefined : await readReceipt(store, keyOf(lane, seen.receipt, "receipt"));
           return [lane, { generation: Math.max(seen.claim, seen.receipt), receipt }];
         }),
       );
-      return new Map(books);
+      const withReceipt = [...generations].filter(([, { receipt }]) => receipt > 0).map(([lane]) => lane);
+      return { books: new Map(books), withReceipt: new Set(withReceipt) };
     },
     claim,
     async release({ lane, generation, expiresAt }) {

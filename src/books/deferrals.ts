@@ -83,7 +83,7 @@ export interface DrainReport extends RunReport {
   readonly settled: number;
   /** Deferrals that were not tried, because their sink took nothing of one before, or the time was over. */
   readonly left: number;
-  /** Objects that another worker has. */
+  /** Deferrals that were left because another worker has their object, or their lane of it. */
   readonly busy: number;
   /** Objects that could not be processed; the log says why. */
   readonly failed: number;
@@ -110,27 +110,25 @@ export async function drainDeferrals(
     if (first === undefined) return;
     const { object } = first;
     const sinks = waiting.map(({ sink }) => sink);
-    const {
-      sinks: reports,
-      unread,
-      ...report
-    } = await worker.process(
+    const report = await worker.process(
       { bucket: object.bucket, key: object.key, version: object.version },
       { deadline, sinks, ...(signal === undefined ? {} : { signal }) },
     );
-    const own = Object.fromEntries(Object.entries(reports).filter(([sink]) => sinks.includes(sink)));
-    const told = { ...report, sinks: own, unread };
+    const own = Object.fromEntries(Object.entries(report.sinks).filter(([sink]) => sinks.includes(sink)));
+    const told = { ...report, sinks: own };
     run = addReport(run, told);
     onObject?.(addReport(emptyRun, told));
     for (const { sink, storeKey } of waiting) {
-      const { pending = 0, delivered = 0 } = own[sink] ?? {};
-      if (pending > 0 || unread) {
-        if (delivered === 0) shut.add(sink);
-        continue;
+      if (report.busy.includes(sink)) {
+        // Another worker has begun with it and may die before its receipt: the deferral is what finds it then.
+        counts.busy++;
+      } else if (report.settled.includes(sink)) {
+        counts.settled++;
+        // The books remove it with its receipt, unless they could not then, or the lane was settled long ago.
+        await receipts.delete(storeKey);
+      } else if ((own[sink]?.delivered ?? 0) === 0) {
+        shut.add(sink);
       }
-      counts.settled++;
-      // The books remove it with its receipt, unless they could not then, or the lane was settled long ago.
-      await receipts.delete(storeKey);
     }
   };
 
@@ -148,7 +146,7 @@ export async function drainDeferrals(
         const object = waiting[0]?.object;
         const name = object === undefined ? undefined : `${object.bucket}/${object.key}`;
         if (error instanceof ObjectBusy) {
-          counts.busy++;
+          counts.busy += open.length;
           log.info("an object is another worker's now", { object: name, reason: error.message });
         } else {
           counts.failed++;

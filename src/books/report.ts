@@ -29,9 +29,13 @@ export interface ObjectReport {
   readonly sinks: Readonly<Record<string, SinkReport>>;
   /** The object was not read to its end; the rest is pending for every sink and not in any count. */
   readonly unread: boolean;
+  /** Lanes that were asked for and of which nothing is left to do: sinks, and `_intake`. */
+  readonly settled: readonly string[];
+  /** Lanes that were asked for and that another worker holds: what became of them is not known here. */
+  readonly busy: readonly string[];
 }
 
-export interface RunReport extends Omit<ObjectReport, "object" | "unread"> {
+export interface RunReport extends Omit<ObjectReport, "object" | "unread" | "settled" | "busy"> {
   readonly objects: number;
   /** Objects not read to their end. */
   readonly unread: number;

@@ -44,7 +44,7 @@ export function createLetterCounter(
     for await (const letter of readLetters(deadLetters, key)) {
       if (count === 0) {
         const books = openBooks(receipts, letter.origin, { id: "reader" }, systemClock, silent);
-        isNamed = (await books.read()).get(sink)?.receipt?.letters.includes(key) === true;
+        isNamed = (await books.read([sink])).books.get(sink)?.receipt?.letters.includes(key) === true;
         // Of an attempt that has not come to its receipt, or never will.
         if (!isNamed) return undefined;
       }

@@ -72,7 +72,7 @@ export function createTakenBook(options: {
     forget: (object) => store.delete(keyOf(object)),
     async claim(object, withinMs) {
       const books = openBooks(claims, object, owner, clock, log);
-      const known = (await books.read()).get(name);
+      const known = (await books.read([name])).books.get(name);
       const { claim } = await books.claim(name, known, clock.now() + withinMs);
       return () => books.release(claim);
     },

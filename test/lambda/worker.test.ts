@@ -398,7 +398,16 @@ function recorder(processed: unknown[]): Processor {
     process(ref) {
       processed.push(ref);
       const object = { ...ref, version: "1" };
-      return Promise.resolve({ object, records: 0, valid: 0, invalid: 0, sinks: {}, unread: false });
+      return Promise.resolve({
+        object,
+        records: 0,
+        valid: 0,
+        invalid: 0,
+        sinks: {},
+        unread: false,
+        settled: [],
+        busy: [],
+      });
     },
   };
 }
@@ -601,7 +610,16 @@ describe("the deadline", () => {
       process(ref, { deadline } = {}) {
         deadlines.push(deadline === undefined ? undefined : deadline - clock.now());
         const object = { ...ref, version: "1" };
-        return Promise.resolve({ object, records: 0, valid: 0, invalid: 0, sinks: {}, unread: false });
+        return Promise.resolve({
+          object,
+          records: 0,
+          valid: 0,
+          invalid: 0,
+          sinks: {},
+          unread: false,
+          settled: [],
+          busy: [],
+        });
       },
     };
     const handler = await createHandler({ createWorker: () => worker, clock });
@@ -729,6 +747,8 @@ describe("metrics", () => {
         invalid: 0,
         sinks: { a: emptySink, b: emptySink },
         unread: false,
+        settled: [],
+        busy: [],
       };
     };
     const worker: Processor = {

@@ -58,6 +58,8 @@ test("messages of both kinds leave another server's queue when they are where th
         invalid: 0,
         sinks: {},
         unread: false,
+        settled: [],
+        busy: [],
       };
     },
   };

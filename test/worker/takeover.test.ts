@@ -16,9 +16,9 @@ test("of two workers that looked before and after a claim was given back, one ge
   );
   if (first === undefined || early === undefined || late === undefined) throw new Error("three are made");
   const deadline = clock.now() + 1_000;
-  const before = (await early.read()).get("a");
-  const { claim } = await first.claim("a", (await first.read()).get("a"), deadline);
-  const during = (await late.read()).get("a");
+  const before = (await early.read(["a"])).books.get("a");
+  const { claim } = await first.claim("a", (await first.read(["a"])).books.get("a"), deadline);
+  const during = (await late.read(["a"])).books.get("a");
   await first.release(claim);
   expect((await late.claim("a", during, deadline)).claim.generation).toBe(1);
   await expect(early.claim("a", before, deadline)).rejects.toThrow(ObjectBusy);
