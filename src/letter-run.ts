@@ -13,8 +13,10 @@ import { createLetterWriter, type LetterWriter, readLetters } from "./dead-lette
 import { orAborted } from "./delivery/clock.ts";
 import { createLane, type Lane, type LaneRecord } from "./delivery/lane.ts";
 import { BooksDoNotClose, type Core, type HeldLane } from "./object-run.ts";
+import { originDiffers, type Proof, proveOrigins } from "./origin-proof.ts";
 import { contains, createIndexSet, type IndexSet, union } from "./ranges.ts";
 import { createRouter } from "./routing/route.ts";
+import type { ObjectStore } from "./store/object-store.ts";
 
 /** What to do with which letters. */
 export interface LetterOrder {
@@ -23,6 +25,11 @@ export interface LetterOrder {
   readonly select: (letter: DeadLetter) => boolean;
   /** Give the letters up instead of trying again: why, and who says so. */
   readonly drop?: { readonly reason: string; readonly by: string };
+  /**
+   * Of invalid records: try also those whose object is gone, so that nobody can tell any more whether it held them.
+   * Default: they are kept.
+   */
+  readonly unproven?: boolean;
   /** Of invalid records: sinks that have delivered the object before, and that these shall not reach any more. */
   readonly without?: readonly string[];
   /** Awaited before every record that is tried again. */
@@ -57,6 +64,8 @@ export interface LetterRun {
   /** The dead-letter file, which the lane's receipt names. */
   readonly file: string;
   readonly books: ObjectBooks;
+  /** Holds the object, which letters of invalid records are held against. */
+  readonly source: ObjectStore;
   /** The lane and, for `_intake`, those of the sinks; a lane leaves when its receipt is written. */
   readonly held: Map<string, HeldLane>;
   /** Milliseconds since the epoch. */
@@ -182,6 +191,7 @@ function openSink(run: Run, name: string): SinkRun {
 
 async function readFile(run: Run): Promise<void> {
   const { core, work, order, signal } = run;
+  const proof = await prove(run);
   let lines = 0;
   for await (const letter of readLetters(core.deadLetters, work.file)) {
     if (!order.select(letter)) {
@@ -196,7 +206,7 @@ async function readFile(run: Run): Promise<void> {
         keep(run, letter, "the time was over");
       } else {
         await order.pace?.();
-        await tryAgain(run, letter);
+        await tryAgain(run, letter, proof);
       }
     }
     if (++lines % linesPerFlush === 0) {
@@ -230,17 +240,32 @@ function keep(run: Run, letter: DeadLetter, reason = "the sink is not ready"): v
   run.letters.add(letter);
 }
 
-async function tryAgain(run: Run, letter: DeadLetter): Promise<void> {
+/** What the object says of the selected letters; of a sink's own letters nothing needs to be proven. */
+async function prove({ core, work, order, signal }: Run): Promise<Proof | "gone" | undefined> {
+  if (work.lane !== intakeLane || order.drop !== undefined) return undefined;
+  const selected: DeadLetter[] = [];
+  for await (const letter of readLetters(core.deadLetters, work.file)) {
+    if (order.select(letter) && recordBytes(letter) !== undefined) selected.push(letter);
+  }
+  if (selected.length === 0) return undefined;
+  const proof = await proveOrigins(work.source, work.object, selected, { ...core.limits, signal });
+  return proof ?? (order.unproven === true ? undefined : "gone");
+}
+
+async function tryAgain(run: Run, letter: DeadLetter, proof: Proof | "gone" | undefined): Promise<void> {
   const bytes = recordBytes(letter);
   if (bytes === undefined) return keep(run, letter, "the record was too large to be kept in its letter");
-  const judged = judge(run, letter, bytes);
-  if ("refusal" in judged) {
-    const { code, reason } = judged.refusal;
-    const again = createDeadLetter({ ...refusedNow(letter, run.core.clock.now()), code, reason }, bytes);
-    refusedAgain(run, again);
-    run.letters.add(again);
-    return;
+  if (proof === "gone") {
+    const why =
+      "the object is gone, so nothing shows that it held the record; --unproven replays it all the same";
+    return keep(run, letter, why);
   }
+  if (proof?.get(letter.origin.index) === "differs") {
+    const reason = "the object holds another record at the place that the letter names";
+    return refuseAgain(run, letter, { code: originDiffers, reason }, bytes);
+  }
+  const judged = judge(run, letter, bytes);
+  if ("refusal" in judged) return refuseAgain(run, letter, judged.refusal, bytes);
   const { index, start, end } = letter.origin;
   const record: LaneRecord = {
     event: judged.event,
@@ -260,6 +285,17 @@ async function tryAgain(run: Run, letter: DeadLetter): Promise<void> {
 
 function judge({ core, work }: Run, letter: DeadLetter, bytes: Buffer): JudgedLetter {
   return judgeLetter(letter, bytes, { ...core.limits, objectHash: work.books.hash });
+}
+
+function refuseAgain(
+  run: Run,
+  letter: DeadLetter,
+  { code, reason }: Pick<DeadLetter, "code" | "reason">,
+  bytes: Buffer,
+): void {
+  const again = createDeadLetter({ ...refusedNow(letter, run.core.clock.now()), code, reason }, bytes);
+  refusedAgain(run, again);
+  run.letters.add(again);
 }
 
 function refusedAgain({ refused, order }: Run, { fingerprint }: DeadLetter): void {

@@ -227,7 +227,8 @@ export function createWorker(options: WorkerOptions): Worker {
         }
         // Another worker may have replayed it between our look and our claim.
         const isNamed = held.get(lane)?.book.receipt?.letters.includes(file) === true;
-        const run = { object, lane, file, books, held, deadline, signal };
+        const source = options.source(object.bucket);
+        const run = { object, lane, file, books, source, held, deadline, signal };
         return isNamed ? await runLetters(core, run, order) : undefined;
       } finally {
         // What is still held has no receipt: give it back, so that the next worker need not wait.

@@ -38,6 +38,7 @@ export interface ReplayFlags extends PacingFlags {
   readonly plan?: string;
   readonly dryRun?: boolean;
   readonly without?: readonly string[];
+  readonly unproven?: boolean;
 }
 
 /**
@@ -94,10 +95,11 @@ export async function dlqReplay(command: DlqCommand, flags: ReplayFlags): Promis
   });
   try {
     const given = planned === undefined ? flagsOf(command.filter) : `--plan ${quoted(flags.plan ?? "")}`;
-    const { without } = flags;
+    const { without, unproven } = flags;
     const more = commandOf(
       pacingFlags(flags),
       without === undefined ? "" : `--without ${quoted(without.join(","))}`,
+      unproven === true ? "--unproven" : "",
     );
     const again: Again = (fingerprints) =>
       commandOf("replay", fingerprints === undefined ? given : flagsOf({ ...filter, fingerprints }), more);
@@ -108,6 +110,7 @@ export async function dlqReplay(command: DlqCommand, flags: ReplayFlags): Promis
         command: given,
         ...pacingTold(pacing),
         ...(without && { without }),
+        ...(unproven && { unproven }),
         ...(planned && { planned: planned.at }),
       },
       run: (options) =>
@@ -119,6 +122,7 @@ export async function dlqReplay(command: DlqCommand, flags: ReplayFlags): Promis
           canary: pacing.canary,
           maxFailures: pacing.maxFailures,
           ...(without === undefined ? {} : { without }),
+          ...(unproven === true ? { unproven } : {}),
           wouldFail: createForesight(sinks, config.routes, { ...defaultLimits, ...config.limits }),
           ...(rate === undefined ? {} : { fileMs: (letters) => 600_000 + (letters / rate) * 1500 }),
         }),

@@ -111,9 +111,15 @@ export function addDlq(program: Command, surroundings: Surroundings): void {
       "sinks that are configured no more: records that were no events go to the others",
       (text) => text.split(","),
     )
+    .option(
+      "--unproven",
+      "also records that were no events and whose object is gone, so that nothing shows that it held them",
+    )
     .addHelpText(
       "after",
       `
+A record that was no event is held against its object before it goes to any sink: another record at its
+place, and it stays a dead letter (ORIGIN_DIFFERS).
 What is delivered leaves the dead letters when that is durable, so a replay that was stopped, or
 killed, goes on when it is run again. Nothing that is known as delivered is sent again.
 Exit codes:

@@ -4,13 +4,15 @@ import type { RefusalCode } from "../event.ts";
 import type { InvalidCode } from "../intake/records.ts";
 import { intakeRefusals } from "../intake/refusals.ts";
 import type { notDelivered } from "../letter-run.ts";
+import type { originDiffers } from "../origin-proof.ts";
 
 /** With these the core keeps a valid event from a sink: in its lane, by `classifyReply`, and in a replay. */
 export type DeliveryCode =
   | "ENCODE_FAILED"
   | "ITEM_TOO_LARGE"
   | `HTTP_${400 | 409 | 413 | 414 | 415 | 422}`
-  | typeof notDelivered;
+  | typeof notDelivered
+  | typeof originDiffers;
 
 const compare =
   "Compare the letters of this fingerprint: what they share and delivered records lack is the cause.";
@@ -55,6 +57,14 @@ export const deliveryRefusals: Readonly<Record<DeliveryCode, RefusalAdvice>> = {
     meaning:
       "The record was no event before; replayed, it is one, and this sink was not ready for it. Nobody refused it.",
     action: "See to what the reason names, then replay the sink's letters.",
+  },
+  ORIGIN_DIFFERS: {
+    meaning:
+      "The letter says that its object held this record, and the object holds another one, or none, at that place. " +
+      "Nothing of it was sent.",
+    action:
+      "Treat it as a sign that somebody wrote a letter who may not: see who can write to the dead letters. Keep the " +
+      "letter as evidence, or drop it.",
   },
 };
 

@@ -28,6 +28,8 @@ export interface ReplayOptions {
   readonly drop?: NonNullable<LetterOrder["drop"]>;
   /** Sinks that have delivered the objects before, and that records which were no events shall not reach any more. */
   readonly without?: readonly string[];
+  /** Try invalid records also when their object is gone. */
+  readonly unproven?: boolean;
   /** The share of every cause's letters that is tried first, at least one; 0 for none. */
   readonly canary: number;
   /** The replay halts when so many have been refused again. */
@@ -183,6 +185,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayResult> {
         select(letter),
       ...(drop === undefined ? {} : { drop }),
       ...(options.without === undefined ? {} : { without: options.without }),
+      ...(options.unproven === true ? { unproven: true } : {}),
       pace: async () => {
         tally.tried++;
         onProgress?.(tally);

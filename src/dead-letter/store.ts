@@ -48,7 +48,11 @@ export function createLetterWriter(store: ObjectStore, place: LetterPlace): Lett
     const key = `${below}sink=${sink}/date=${date}/${name}-${String(files.length + 1).padStart(4, "0")}.jsonl.gz`;
     files.push(key);
     try {
-      await store.put(key, await compress(text));
+      // Create-only, so that a function may be denied to overwrite letters, which are evidence. The name is unique to
+      // the claim, so a key that is taken was not written by this run.
+      if (!(await store.putIfAbsent(key, await compress(text)))) {
+        throw new StoreError("FAILED", `${store.location}/${key} is there already and holds other letters`);
+      }
     } catch (error) {
       failed = true;
       lines = [];

@@ -25,6 +25,7 @@ describe("the core's table", () => {
     await world.clock.run(world.worker([failing, large]).process({ bucket: "source", key: "a" }));
     for (const { code } of await world.letters()) met.add(code);
     met.add(await codeOfReplayToSinkThatIsDown());
+    met.add(await codeOfReplayOfAnotherRecord());
     expect([...met].sort()).toEqual(Object.keys(deliveryRefusals).sort());
   });
 
@@ -52,6 +53,20 @@ async function codeOfReplayToSinkThatIsDown(): Promise<string> {
   const order = { id: "replay", select: () => true };
   await world.clock.run(world.worker([sink]).replay({ object, lane, file }, order));
   return (await world.letters()).find(({ sink: name }) => name === "down")?.code ?? "no letter";
+}
+
+/** A letter is replayed after its object was replaced by one with another record at the same place. */
+async function codeOfReplayOfAnotherRecord(): Promise<string> {
+  const world = createWorld();
+  world.putEvents("a", 1, () => ({ metadata: {} }));
+  const sink = scriptedSink("a");
+  await world.clock.run(world.worker([sink]).process({ bucket: "source", key: "a" }));
+  const { object, lane, letters } = (await world.latestReceipts())["_intake"] ?? {};
+  const [file] = letters ?? [];
+  if (object === undefined || lane === undefined || file === undefined) throw new Error("there is no letter");
+  world.putEvents("a", 1, () => ({ metadata: { other: true } }));
+  await world.clock.run(world.worker([sink]).replay({ object, lane, file }, { id: "r", select: () => true }));
+  return (await world.letters())[0]?.code ?? "no letter";
 }
 
 describe("the advice for a code", () => {

@@ -43,10 +43,11 @@ export const mutants: readonly Mutant[] = [
     defect: (options) => ({
       ...options,
       deadLetters: over(options.deadLetters, (store) => ({
-        async put(key, bytes) {
+        async putIfAbsent(key, bytes) {
           void later(options)
-            .then(() => store.put(key, bytes))
+            .then(() => store.putIfAbsent(key, bytes))
             .catch(() => {});
+          return true;
         },
       })),
     }),
@@ -194,12 +195,12 @@ export const mutants: readonly Mutant[] = [
 export const found: readonly (Mutant & { readonly seed: number })[] = [
   {
     name: "claims the generation after one that was given back",
-    seed: 1676,
+    seed: 4654,
     defect: { file: "src/books/books.ts", from: "generation--;", to: "" },
   },
   {
     name: "judges a replayed record's time by when its letter was made",
-    seed: 3493,
+    seed: 7476,
     defect: {
       file: "src/dead-letter/judge.ts",
       from: "const now = letter.origin.writtenAt;",

@@ -279,14 +279,14 @@ describe("the books", () => {
     const worker = world.worker([scriptedSink("a")]);
     let fails = true;
     world.deadLetters.before = (operation) => {
-      if (operation === "put" && fails) {
+      if (operation === "putIfAbsent" && fails) {
         fails = false;
         throw new StoreError("TRANSIENT", "no reply");
       }
     };
     const written: string[] = [];
-    const put = world.deadLetters.put.bind(world.deadLetters);
-    world.deadLetters.put = (key, bytes) => {
+    const put = world.deadLetters.putIfAbsent.bind(world.deadLetters);
+    world.deadLetters.putIfAbsent = (key, bytes) => {
       written.push(key);
       return put(key, bytes);
     };

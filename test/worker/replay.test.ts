@@ -1,4 +1,5 @@
 // What becomes of the dead letters of one file that are tried again or given up.
+import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import type { DeadLetter } from "../../src/dead-letter/dead-letter.ts";
 import { readLetters } from "../../src/dead-letter/store.ts";
@@ -218,7 +219,8 @@ describe("letters that are given up", () => {
   test("stay where they are when the archive cannot be written", async () => {
     const { world, sink, letterFile } = await threeRefused();
     world.deadLetters.before = (operation, key) => {
-      if (operation === "put" && key.startsWith("archive/")) throw new StoreError("FAILED", "no room");
+      if (operation === "putIfAbsent" && key.startsWith("archive/"))
+        throw new StoreError("FAILED", "no room");
     };
     const drop = { reason: "test data", by: "operator" };
     const run = world.worker([sink]).replay(letterFile, { id: "d", select: all, drop });
@@ -252,6 +254,39 @@ describe("the intake's letters", () => {
     // And a notification that comes again finds nothing to do.
     await process(world, world.worker(sinks));
     for (const sink of sinks) expect(sink.requests).toHaveLength(1);
+  });
+
+  test("that name a record which the object does not hold reach no sink, and say so", async () => {
+    const sinks = [scriptedSink("a"), scriptedSink("b")];
+    const { world, letterFile } = await twoInvalid(sinks);
+    // As a function that was taken over would: its role may write letters of invalid records.
+    const [first, second] = await world.letters();
+    if (first === undefined || second === undefined) throw new Error("there are no letters");
+    const invented = { ...first, record: JSON.stringify(eventRecord(99)) };
+    const elsewhere = { ...second, origin: { ...second.origin, index: 99 } };
+    const lines = [invented, elsewhere].map((letter) => `${JSON.stringify(letter)}\n`).join("");
+    world.deadLetters.objects.set(letterFile.file, { bytes: gzipSync(lines), lastModified: 0 });
+    const report = await world.clock.run(world.worker(sinks).replay(letterFile, { id: "r", select: all }));
+    expect(report).toMatchObject({ selected: 2, delivered: 0, refused: 2, kept: 0 });
+    for (const sink of sinks) expect(sink.requests).toEqual([]);
+    expect((await world.letters()).map(({ code }) => code)).toEqual(["ORIGIN_DIFFERS", "ORIGIN_DIFFERS"]);
+  });
+
+  test("whose object is gone are kept, until somebody says that they go without a proof", async () => {
+    const sinks = [scriptedSink("a")];
+    const { world, letterFile } = await twoInvalid(sinks);
+    world.source.objects.clear();
+    const replay = (unproven: boolean) =>
+      world.clock.run(world.worker(sinks).replay(letterFile, { id: "r", select: all, unproven }));
+    expect(await replay(false)).toMatchObject({
+      selected: 2,
+      delivered: 0,
+      kept: 2,
+      keptReason: expect.stringContaining("--unproven"),
+    });
+    expect(sinks[0]?.requests).toEqual([]);
+    expect(await replay(true)).toMatchObject({ selected: 2, delivered: 2, kept: 0 });
+    expect(sinks[0]?.requests).toEqual([["e3", "e7"]]);
   });
 
   test("that are still invalid stay, with one refusal more", async () => {

@@ -112,7 +112,7 @@ describe("invalid records", () => {
     const world = createWorld();
     world.source.objects.set("a", { bytes: Buffer.from("broken\n"), lastModified: 0 });
     world.deadLetters.before = (operation) => {
-      if (operation === "put") throw new Error("the bucket is on fire");
+      if (operation === "putIfAbsent") throw new Error("the bucket is on fire");
     };
     const worker = world.worker([scriptedSink("a")]);
     await expect(world.clock.run(worker.process(ref("a")))).rejects.toThrow("on fire");
