@@ -8,7 +8,7 @@ export interface Resource {
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** A statement of a role, or of a policy that roles have. */
+/** A statement of a role, of a policy that roles have, or of a bucket's or queue's own policy. */
 export interface Statement {
   /** The logical id of the resource in which it stands. */
   readonly of: string;
@@ -16,6 +16,10 @@ export interface Statement {
   readonly actions: readonly string[];
   /** As text, in which `<…>` stands for what CloudFormation fills in. */
   readonly resources: readonly string[];
+  /** Whom it is about, as the template writes it; undefined in a role's own policy. */
+  readonly principal: unknown;
+  /** Operator → key → values. */
+  readonly conditions: Fields;
 }
 
 export function resourcesOf(template: unknown): readonly Resource[] {
@@ -33,17 +37,22 @@ export function statementsOf(resources: readonly Resource[]): readonly Statement
         : /^AWS::IAM::(Managed)?Policy$/.test(type)
           ? [properties]
           : [];
-    return policies.flatMap((policy) =>
-      listOf(fieldsOf(fieldsOf(policy)["PolicyDocument"])["Statement"]).map((value): Statement => {
-        const { Effect: effect, Action: actions, Resource: resources } = fieldsOf(value);
-        return {
-          of: id,
-          effect: String(effect),
-          actions: listOf(actions).map(String),
-          resources: listOf(resources).map(flatten),
-        };
-      }),
-    );
+    return policies.flatMap((policy) => statementsIn(id, fieldsOf(policy)["PolicyDocument"]));
+  });
+}
+
+/** The statements of one policy document, which stands in the resource `of`. */
+export function statementsIn(of: string, document: unknown): readonly Statement[] {
+  return listOf(fieldsOf(document)["Statement"]).map((value): Statement => {
+    const fields = fieldsOf(value);
+    return {
+      of,
+      effect: String(fields["Effect"]),
+      actions: listOf(fields["Action"]).map(String),
+      resources: listOf(fields["Resource"]).map(flatten),
+      principal: fields["Principal"],
+      conditions: fieldsOf(fields["Condition"]),
+    };
   });
 }
 

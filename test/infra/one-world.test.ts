@@ -1,0 +1,269 @@
+// All functions of a deployment meet: one store, the template's queues, each function under its own role's rights, in
+// every order that matters. The judge counts at the vendors.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { Topology } from "../../infra/pipeline.ts";
+import { fieldsOf } from "../../infra/template.ts";
+import { generateObjects } from "../../samples/generate.ts";
+import type { Fault } from "../../src/testing/index.ts";
+import { type SinkName, sinkNames } from "../support/vendors.ts";
+import { type Synthesised, synthesise } from "./synthesised.ts";
+import { createWorld, storedAt, type World } from "./world/world.ts";
+
+const minute = 60_000;
+const hour = 60 * minute;
+const day = 24 * hour;
+
+const topologies: readonly Topology[] = ["per-sink", "single"];
+const made = new Map<string, Synthesised>();
+const template = (topology: Topology, sinks: readonly string[] = sinkNames): Synthesised => {
+  const name = JSON.stringify([topology, sinks]);
+  const known = made.get(name) ?? synthesise({ topology, sinks });
+  made.set(name, known);
+  return known;
+};
+
+beforeAll(() => {
+  for (const topology of topologies) template(topology);
+  // Seconds of a core, which a busy machine may not have at once.
+}, 60_000);
+
+const story = (objects: number, records = 60) =>
+  generateObjects({ now: Date.now(), records, tenants: 3, objects, faultsOfEachKind: 1 });
+type Story = ReturnType<typeof story>;
+
+/** Refused by every vendor at once, as a wrong credential is. */
+const denied: Fault = { kind: "status", status: 403, body: '{"__type":"AccessDeniedException"}' };
+
+/** What a vendor must hold of a story: it refuses one kind of record itself. */
+function expected({ truth }: Story, sink: SinkName): number {
+  const { "odd-tenant": odd, "long-value": long } = truth.byKind;
+  return truth.valid - (sink === "timestream" ? odd : sink === "hubspot-events" ? long : 0);
+}
+
+function deliver(world: World, { objects }: Story): readonly (readonly [string, string])[] {
+  return objects.map(({ key, bytes }) => [key, world.deliver(key, bytes)] as const);
+}
+
+const rows: string[] = [];
+const open: World[] = [];
+afterEach(async () => {
+  for (const world of open.splice(0)) await world.close();
+});
+afterAll(() => {
+  process.stdout.write(
+    `\n${["scenario | topology | delivered | twice | denied | waiting", ...rows].join("\n")}\n`,
+  );
+});
+
+async function begin(template: Synthesised, options: Parameters<typeof createWorld>[1] = {}): Promise<World> {
+  const world = await createWorld(template, options);
+  open.push(world);
+  return world;
+}
+
+/** What nobody was allowed to do, and what failed. */
+const deniedIn = ({ asked }: World) => [
+  ...new Set(
+    asked
+      .filter(({ allowed }) => !allowed)
+      .map(({ principal, action, resource }) => `${principal.split("/").at(-1)}: ${action} ${resource}`),
+  ),
+];
+const waitingIn = (world: World) => ({
+  messages: [...world.queues.values()].reduce((sum, { messages }) => sum + messages.size, 0),
+  deferrals: world.s3.keys(world.books, "receipts/deferrals/").length,
+});
+
+function judge(
+  world: World,
+  stories: readonly Story[],
+  sinks: readonly SinkName[] = sinkNames,
+  missing: Partial<Record<SinkName, number>> = {},
+) {
+  for (const sink of sinks) {
+    const want = stories.reduce((sum, each) => sum + expected(each, sink), 0) - (missing[sink] ?? 0);
+    expect({ sink, ...storedAt(world, sink) }).toEqual({ sink, ids: want, twice: 0 });
+  }
+  expect(deniedIn(world)).toEqual([]);
+}
+
+function tell(world: World, topology: Topology): void {
+  const stored = sinkNames.map((sink) => storedAt(world, sink));
+  const { messages, deferrals } = waitingIn(world);
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  rows.push(
+    [
+      expect.getState().currentTestName?.split(" > ").at(-1),
+      topology,
+      sum(stored.map(({ ids }) => ids)),
+      sum(stored.map(({ twice }) => twice)),
+      deniedIn(world).length,
+      `${messages} messages, ${deferrals} deferrals`,
+    ].join(" | "),
+  );
+}
+
+/** Letters of invalid records that receipts count, over all objects. */
+function invalidCounted(world: World): number {
+  const last = new Map<string, unknown>();
+  for (const key of world.s3.keys(world.books, "receipts/books/")) {
+    const [, object] = /^(.*)\/_intake\/\d+\.receipt\.json$/.exec(key) ?? [];
+    if (object !== undefined) last.set(object, JSON.parse(String(world.s3.get(world.books, key))));
+  }
+  return [...last.values()].reduce<number>(
+    (sum, each) => sum + Number(fieldsOf(fieldsOf(each)["counts"])["deadLettered"]),
+    0,
+  );
+}
+
+describe.each(topologies)("topology %s", (topology) => {
+  test("all workers begin at once with twelve objects", async () => {
+    const world = await begin(template(topology));
+    const all = story(12, 240);
+    deliver(world, all);
+    await world.run();
+    judge(world, [all]);
+    expect(waitingIn(world)).toEqual({ messages: 0, deferrals: 0 });
+    expect(invalidCounted(world)).toBe(all.truth.invalid);
+    tell(world, topology);
+  });
+
+  test("one worker is late by six hours, after all others have their receipts", async () => {
+    const world = await begin(template(topology));
+    const all = story(3);
+    if (topology === "per-sink") world.paused.add("mixpanel");
+    deliver(world, all);
+    await world.run();
+    world.advance(6 * hour);
+    world.paused.clear();
+    await world.run();
+    judge(world, [all]);
+    expect(waitingIn(world)).toEqual({ messages: 0, deferrals: 0 });
+    tell(world, topology);
+  });
+
+  test("a notification comes again after its object's receipts exist", async () => {
+    const world = await begin(template(topology));
+    const all = story(2);
+    const objects = deliver(world, all);
+    await world.run();
+    world.advance(hour);
+    for (const [key, version] of objects) world.notifyAgain(key, version);
+    await world.run();
+    judge(world, [all]);
+    expect(waitingIn(world)).toEqual({ messages: 0, deferrals: 0 });
+    tell(world, topology);
+  });
+
+  test.each(sinkNames)("%s is down for three days and drained afterwards", async (down) => {
+    const world = await begin(template(topology));
+    const all = story(2);
+    world.vendors.faults[down] = denied;
+    deliver(world, all);
+    await world.run();
+    expect(storedAt(world, down).ids).toBe(0);
+    await world.replay();
+    world.advance(3 * day);
+    delete world.vendors.faults[down];
+    for (const { thrown } of await world.replay()) expect(thrown).toBeUndefined();
+    judge(world, [all]);
+    expect(waitingIn(world)).toEqual({ messages: 0, deferrals: 0 });
+    tell(world, topology);
+  });
+
+  test("an object that breaks off waits for every lane, and all replayers at once take it up", async () => {
+    const world = await begin(template(topology));
+    const all = story(1, 3_000);
+    // S3 answers the head of the object and no more of its bytes than the first 8 KB, again and again.
+    world.s3Fault = (request) => {
+      const [, first = "0"] = /^bytes=(\d+)-/.exec(request.headers.get("range") ?? "") ?? [];
+      const isObject = new URL(request.url).pathname.startsWith(`/${world.data}/Data`);
+      return isObject && request.method === "GET" && Number(first) >= 0 ? busy : undefined;
+    };
+    deliver(world, all);
+    await world.run();
+    world.s3Fault = undefined;
+    world.advance(day);
+    await world.run();
+    await world.replay();
+    world.advance(day);
+    await world.replay();
+    judge(world, [all]);
+    expect(waitingIn(world)).toEqual({ messages: 0, deferrals: 0 });
+    expect(invalidCounted(world)).toBe(all.truth.invalid);
+    tell(world, topology);
+  });
+
+  test("a sink is removed by a redeployment, while it had receipts of every object", async () => {
+    const world = await begin(template(topology));
+    const [before, after] = [story(2), story(2)];
+    const objects = deliver(world, before);
+    await world.run();
+    const left = sinkNames.filter((name) => name !== "segment");
+    await world.redeploy(template(topology, left));
+    for (const [key, version] of objects) world.notifyAgain(key, version);
+    deliver(world, after);
+    await world.run();
+    await world.replay();
+    judge(world, [before, after], left);
+    judge(world, [before], ["segment"]);
+    tell(world, topology);
+  });
+
+  test("a sink is added by a redeployment, and gets the older objects from a notification that comes again", async () => {
+    const first = sinkNames.filter((name) => name !== "segment");
+    const world = await begin(template(topology, first));
+    const [before, after] = [story(2), story(2)];
+    const objects = deliver(world, before);
+    await world.run();
+    await world.redeploy(template(topology));
+    deliver(world, after);
+    for (const [key, version] of objects) world.notifyAgain(key, version);
+    await world.run();
+    judge(world, [before, after]);
+    expect(waitingIn(world)).toEqual({ messages: 0, deferrals: 0 });
+    tell(world, topology);
+  });
+
+  test("the buckets keep versions", async () => {
+    const world = await begin(template(topology), { versioning: true });
+    const all = story(2);
+    world.vendors.faults.mixpanel = denied;
+    deliver(world, all);
+    await world.run();
+    world.advance(day);
+    delete world.vendors.faults.mixpanel;
+    await world.replay();
+    judge(world, [all]);
+    expect(waitingIn(world)).toEqual({ messages: 0, deferrals: 0 });
+    tell(world, topology);
+  });
+
+  test("letters wait, and every replayer counts them", async () => {
+    const world = await begin(template(topology));
+    const all = story(3);
+    deliver(world, all);
+    await world.run();
+    for (const { thrown } of await world.replay()) expect(thrown).toBeUndefined();
+    judge(world, [all]);
+    const gauges = world.lines.filter((line) => line.includes('"WaitingDeadLetters":'));
+    const count = (sink: string) =>
+      Math.max(
+        ...gauges
+          .map((line) => fieldsOf(JSON.parse(line)))
+          .filter((each) => each["Sink"] === sink)
+          .map((each) => Number(each["WaitingDeadLetters"])),
+      );
+    expect(count("_intake")).toBe(all.truth.invalid);
+    expect(count("timestream")).toBe(all.truth.byKind["odd-tenant"]);
+    expect(count("hubspot-events")).toBe(all.truth.byKind["long-value"]);
+    tell(world, topology);
+  });
+});
+
+const busy: Fault = {
+  kind: "status",
+  status: 503,
+  headers: { "content-type": "application/xml" },
+  body: "<Error><Code>SlowDown</Code><Message>-</Message></Error>",
+};
