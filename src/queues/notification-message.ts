@@ -1,8 +1,9 @@
 // A notification that the worker did not acknowledge: the objects that it names are processed, through the books.
 import { ObjectBusy } from "../books/claim.ts";
 import type { Clock } from "../delivery/clock.ts";
-import { defaultErrorPrefixes } from "../intake/error-prefixes.ts";
-import { type Message, type ObjectRef, parseNotification } from "../intake/notification.ts";
+import type { createNoWorkRule } from "../intake/no-work.ts";
+import { type Message, parseNotification } from "../intake/notification.ts";
+import { type ExactRef, firstFound } from "../intake/object-ref.ts";
 import { StoreError } from "../store/object-store.ts";
 import type { Worker } from "../worker.ts";
 import type { QueueMessage } from "./messages.ts";
@@ -30,7 +31,9 @@ export function describeNotification(
       ...times,
       code: "MESSAGE_UNKNOWN",
       reason: malformed,
-      action: "Nothing here can put it back: see what it is and who sent it, then drop it.",
+      action: mayNameObject(message.body)
+        ? "It may name an object of S3 in a form that is not known here: see what it is, deliver the object with fanout run s3://bucket/key, and drop the message only when that is done."
+        : "Nothing here can put it back: see what it is and who sent it, then drop it.",
     };
   }
   return {
@@ -44,8 +47,15 @@ export function describeNotification(
   };
 }
 
+/** Whoever drops a message that names an object, and is not read, loses the object. */
+function mayNameObject(body: string): boolean {
+  return /s3|bucket|key/i.test(body);
+}
+
 export interface NotificationRun {
   readonly worker: Pick<Worker, "process">;
+  /** The rule of the worker's function. */
+  readonly noWork: ReturnType<typeof createNoWorkRule>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** Called before each object; false when the message is somebody else's by now. */
@@ -55,24 +65,24 @@ export interface NotificationRun {
 /** So long one object may take. What is left then is a deferral, which is as good. */
 export const objectBudgetMs = 10 * 60_000;
 
-/** Without s3:ListBucket, S3 denies what is not there. */
-const missing = new Set(["NOT_FOUND", "DENIED"]);
-
 type Failure = Exclude<QueueOutcome, { readonly status: "delivered" }>;
 
 /**
- * `delivered` when every object is settled, or what is left of it is deferred durably. An object that fails does not
- * keep the others waiting.
+ * `delivered` when every object is settled or no work, or what is left of it is deferred durably. An object that fails
+ * does not keep the others waiting.
  */
 export async function processNotification(
   { objects, malformed }: Message,
   run: NotificationRun,
 ): Promise<QueueOutcome> {
-  const { worker, clock, signal, hold } = run;
+  const { worker, noWork, clock, signal, hold } = run;
   let failure: Failure | undefined =
     malformed === undefined ? undefined : { status: "refused", code: "MALFORMED", reason: malformed };
 
-  const processOne = async (ref: ObjectRef): Promise<(Failure & { readonly cause?: string }) | undefined> => {
+  const processOne = async (ref: ExactRef): Promise<Failure | undefined> => {
+    const refusal = noWork(ref);
+    if (refusal !== undefined) return "code" in refusal ? { status: "refused", ...refusal } : undefined;
+    if (!(await hold())) return lost;
     try {
       await worker.process(ref, { deadline: clock.now() + objectBudgetMs, signal });
       return undefined;
@@ -84,33 +94,22 @@ export async function processNotification(
         return { status: "refused", code: "UNEXPECTED", reason };
       }
       const { code, message: reason } = error;
-      return code === "TRANSIENT"
-        ? { status: "kept", reason }
-        : { status: "refused", code, reason, cause: code };
+      return code === "TRANSIENT" ? { status: "kept", reason } : { status: "refused", code, reason };
     }
   };
+  const codeOf = (outcome: Failure | undefined) => (outcome?.status === "refused" ? outcome.code : undefined);
 
-  for (const { alternativeKey, ...ref } of objects) {
+  for (const ref of objects) {
     if (signal.aborted)
       return { status: "kept", reason: "the command was ended before all of its objects were done" };
-    const keys = [ref.key, ...(alternativeKey === undefined ? [] : [alternativeKey])];
-    // As in the worker's function: they hold no events, but what the stream's transform refused.
-    if (keys.some((key) => defaultErrorPrefixes.some((prefix) => key.startsWith(prefix)))) continue;
-    if (!(await hold())) return lost;
-    let outcome = await processOne(ref);
-    if (alternativeKey !== undefined && missing.has(outcome?.cause ?? "")) {
-      const other = await processOne({ ...ref, key: alternativeKey });
-      if (!missing.has(other?.cause ?? "")) outcome = other;
-    }
+    const outcome = await firstFound(ref, processOne, codeOf);
+    if (outcome === lost) return lost;
     failure ??= outcome;
   }
-  if (failure === undefined) return { status: "delivered" };
-  return failure.status === "kept"
-    ? { status: "kept", reason: failure.reason }
-    : { status: "refused", code: failure.code, reason: failure.reason };
+  return failure ?? { status: "delivered" };
 }
 
-export const lost: QueueOutcome = {
+export const lost: Failure = {
   status: "kept",
   reason: "somebody else has the message, or it is gone: list the queue again",
 };

@@ -5,6 +5,7 @@ import type { SQSClient } from "@aws-sdk/client-sqs";
 import type { Owner } from "../books/claim.ts";
 import { ConfigError } from "../config.ts";
 import { type Clock, type Random, systemClock } from "../delivery/clock.ts";
+import { createNoWorkRule } from "../intake/no-work.ts";
 import { type Logger, silent } from "../log.ts";
 import { eventRules } from "../routing/event-rules.ts";
 import type { Metric } from "../routing/metric.ts";
@@ -24,6 +25,8 @@ export interface OpenQueueOptions {
   readonly deadLetters: ObjectStore;
   /** Processes the objects that notifications name. */
   readonly worker: Pick<Worker, "process">;
+  /** Where the worker writes, as `s3://bucket/prefix`: its own objects are not given back to it. Default none. */
+  readonly own?: readonly string[];
   /** The catalog: what the rules make of bus events, and what the transform takes. Default: nothing is known of them. */
   readonly metrics?: readonly Metric[];
   /** Who claims Firehose's objects. Default: a name of its own, which nobody can know to be gone. */
@@ -53,6 +56,7 @@ export function createOpenQueue(options: OpenQueueOptions): OpenQueue {
   const { deadLetters, worker, metrics, clock = systemClock, random = Math.random, log = silent } = options;
   const { owner = { id: randomUUID() } } = options;
   const read = createRecordReader(metrics);
+  const noWork = createNoWorkRule(options);
   const rules = metrics === undefined ? undefined : eventRules(metrics);
 
   return async (address): Promise<FailureQueue> => {
@@ -64,7 +68,7 @@ export function createOpenQueue(options: OpenQueueOptions): OpenQueue {
     if (/^https?:\/\//i.test(address)) {
       const url = queueUrl(address);
       const box = createMessageBox({ url, ...(options.sqs === undefined ? {} : { client: options.sqs }) });
-      return createSqsQueue({ url, box, writer, worker, rules, deadLetters, read, clock, log });
+      return createSqsQueue({ url, box, writer, worker, noWork, rules, deadLetters, read, clock, log });
     }
     const [, place = address, stream] = /^(.*)\?stream=(.*)$/s.exec(address) ?? [];
     if (stream !== undefined && !streamName.test(stream)) {

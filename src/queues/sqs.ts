@@ -1,6 +1,7 @@
 // A dead-letter queue in SQS: bus events go back into the stream, notifications back to the worker.
 import type { Clock } from "../delivery/clock.ts";
 import type { JsonObject } from "../event.ts";
+import type { createNoWorkRule } from "../intake/no-work.ts";
 import type { Message as Notification } from "../intake/notification.ts";
 import type { Logger } from "../log.ts";
 import type { EventRule } from "../routing/event-rules.ts";
@@ -26,6 +27,8 @@ export interface SqsQueueOptions {
   readonly box: MessageBox;
   readonly writer: StreamWriter;
   readonly worker: Pick<Worker, "process">;
+  /** Which objects the worker is not given, in the words of its function. */
+  readonly noWork: ReturnType<typeof createNoWorkRule>;
   /** Of the catalog, when there is one. */
   readonly rules: readonly EventRule[] | undefined;
   /** Its archive takes what is dropped. */
@@ -59,7 +62,7 @@ const mostInFlight = 120_000;
  * into a delivery stream has its attributes, everything else may be a notification.
  */
 export function createSqsQueue(options: SqsQueueOptions): FailureQueue {
-  const { url, box, writer, worker, rules, deadLetters, read, clock, log } = options;
+  const { url, box, writer, worker, noWork, rules, deadLetters, read, clock, log } = options;
   const name = nameIn(url);
   /** The newest receipt of every message in our hands: only with that can it be held and removed. */
   const handles = new Map<string, string>();
@@ -154,7 +157,7 @@ export function createSqsQueue(options: SqsQueueOptions): FailureQueue {
     }
     const hold = async () => (await keep([each], processSeconds)).has(message.id);
     if (!(await hold())) return lost;
-    const outcome = await processNotification(notification, { worker, clock, signal, hold });
+    const outcome = await processNotification(notification, { worker, noWork, clock, signal, hold });
     return outcome.status === "delivered" ? ((await remove([each])).get(message.id) ?? outcome) : outcome;
   }
 
