@@ -6,6 +6,7 @@ import type { Clock } from "../delivery/clock.ts";
 import { stableUuid } from "../delivery/ids.ts";
 import { decompress } from "../intake/decompress.ts";
 import { defaultMaxRecordBytes, type RawRecord, readRecords } from "../intake/records.ts";
+import type { Logger } from "../log.ts";
 import { contains, createCursor, type Ranges } from "../ranges.ts";
 import { type ObjectInfo, type ObjectStore, readAll, StoreError } from "../store/object-store.ts";
 import type { Source } from "../store/open.ts";
@@ -27,12 +28,15 @@ export interface FirehoseFailedOptions {
   readonly source: Source;
   /** Where records are put. Default: the stream that each object's name tells. */
   readonly stream?: string;
+  /** Where that stream is. Default: where each record's document says that its transform is. */
+  readonly region?: string;
   readonly writer: StreamWriter;
   readonly taken: TakenBook;
   /** Its archive takes what is dropped. */
   readonly deadLetters: ObjectStore;
   readonly read: ReturnType<typeof createRecordReader>;
   readonly clock: Clock;
+  readonly log: Logger;
 }
 
 /** The name of the queue, in lists and in the archive. */
@@ -47,9 +51,15 @@ export const firehoseQueueName = "firehose";
  * @throws {StoreError} when the objects cannot be listed.
  */
 export async function openFirehoseFailed(options: FirehoseFailedOptions): Promise<FailureQueue> {
-  const { source, writer, taken, deadLetters, read, clock } = options;
+  const { source, writer, taken, deadLetters, read, clock, log } = options;
   const { store } = source;
   const streamOf = (key: string) => options.stream ?? streamIn(key);
+  const targetOf = (key: string, document: FailedRecord): DeliveryStream | typeof streamUnknown => {
+    const name = streamOf(key);
+    const region = options.region ?? document.region;
+    if (name === undefined) return streamUnknown;
+    return region === undefined ? regionUnknown : { name, region };
+  };
   let example: string | undefined;
   for await (const { key } of objectsOf(source)) {
     example = streamOf(key);
@@ -166,11 +176,14 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
     return (index) => !contains(ranges, index);
   }
 
+  /** Codes of what an operator has been told once. */
+  const told = new Set<string>();
+
   const queue: FailureQueue = {
     name: firehoseQueueName,
     target:
       options.stream !== undefined
-        ? `the delivery stream ${options.stream}`
+        ? `the delivery stream ${options.stream}${options.region === undefined ? "" : ` in ${options.region}`}`
         : `the delivery stream that each object came from${example === undefined ? "" : `, such as ${example}`}`,
     limits: { itemsPerRequest: recordsPerCall, requestsPerSecond: callsPerSecond },
     repeats: {
@@ -187,8 +200,16 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
     },
 
     async judge(entry) {
-      const document = heldBy(entry)?.document;
-      if (document === undefined) return { status: "fails", code: entry.code, reason: entry.reason };
+      const { document, state } = heldBy(entry) ?? {};
+      if (document === undefined || state === undefined) {
+        return { status: "fails", code: entry.code, reason: entry.reason };
+      }
+      const target = targetOf(state.object.key, document);
+      if ("code" in target) {
+        if (!told.has(target.code)) log.warn("records cannot be put back", { reason: target.reason });
+        told.add(target.code);
+        return { status: "fails", ...target };
+      }
       return read(document.data, entry.id, clock.now()).verdict;
     },
 
@@ -203,18 +224,23 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
             releases.push(await taken.claim(state.object, putBudgetMs));
             const isThere = await stillThere(state);
             for (const { position, index, document } of group) {
-              const name = streamOf(state.object.key);
-              if (!isThere(index)) outcomes[position] = gone;
-              else if (document === undefined) outcomes[position] = refusedAs(entries[position]);
-              else if (name === undefined) outcomes[position] = streamUnknown;
-              else {
-                const { region, data } = document;
-                const to = JSON.stringify([region, name]);
-                const stream = { name, ...(region === undefined ? {} : { region }) };
-                const known = streams.get(to) ?? { stream, wanted: [] };
-                known.wanted.push({ position, state, index, data });
-                streams.set(to, known);
+              if (!isThere(index)) {
+                outcomes[position] = gone;
+                continue;
               }
+              if (document === undefined) {
+                outcomes[position] = refusedAs(entries[position]);
+                continue;
+              }
+              const stream = targetOf(state.object.key, document);
+              if ("code" in stream) {
+                outcomes[position] = { status: "refused", ...stream };
+                continue;
+              }
+              const to = JSON.stringify([stream.region, stream.name]);
+              const known = streams.get(to) ?? { stream, wanted: [] };
+              known.wanted.push({ position, state, index, data: document.data });
+              streams.set(to, known);
             }
           } catch (error) {
             const outcome = keptBecause(error);
@@ -358,10 +384,15 @@ const gone: QueueOutcome = {
   status: "kept",
   reason: "it is no longer there: somebody else has put it back or dropped it",
 };
-const streamUnknown: QueueOutcome = {
-  status: "refused",
+const streamUnknown = {
   code: "STREAM_UNKNOWN",
   reason: "the object's name does not begin with a delivery stream's: add ?stream=<name> to the address",
+};
+/** Never guessed: a stream of the same name in another region would take the record, and the entry would be gone. */
+const regionUnknown = {
+  code: "REGION_UNKNOWN",
+  reason:
+    "the document names no transform, so nothing says in which region the stream is: add ?region=<region> to the address",
 };
 
 function refusedAs(entry: QueueEntry | undefined): QueueOutcome {

@@ -4,6 +4,7 @@ import type { Clock } from "../delivery/clock.ts";
 import type { createNoWorkRule } from "../intake/no-work.ts";
 import { type Message, parseNotification } from "../intake/notification.ts";
 import { type ExactRef, firstFound } from "../intake/object-ref.ts";
+import { isFields } from "../intake/s3-events.ts";
 import { StoreError } from "../store/object-store.ts";
 import type { Worker } from "../worker.ts";
 import type { QueueMessage } from "./messages.ts";
@@ -21,8 +22,9 @@ export function describeNotification(
   message: QueueMessage,
   { objects, ignored, malformed }: Message,
 ): Pick<QueueEntry, "code" | "reason" | "action" | "attempts" | "firstAt" | "lastAt"> {
+  const givenUp = destinationIn(message.body);
   const times = {
-    attempts: Math.max(1, message.receives - 1),
+    attempts: givenUp?.attempts ?? Math.max(1, message.receives - 1),
     firstAt: message.sentAt,
     lastAt: message.sentAt,
   };
@@ -41,9 +43,31 @@ export function describeNotification(
     code: "NOT_ACKNOWLEDGED",
     reason:
       malformed ??
+      givenUp?.reason ??
       "the worker failed this notification as often as its queue lets it, or could not be told of it",
     action:
       "See the worker's log of that time; when the cause is mended, put it back: what was delivered is not sent again.",
+  };
+}
+
+/**
+ * What Lambda says of an invocation that it gave up, where the queue is the function's on-failure destination.
+ * https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+ */
+function destinationIn(body: string): { readonly attempts: number; readonly reason: string } | undefined {
+  let content: unknown;
+  try {
+    content = JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+  const context = isFields(content) ? content["requestContext"] : undefined;
+  if (!isFields(context)) return undefined;
+  const { condition, approximateInvokeCount: count } = context;
+  if (typeof condition !== "string" || !/^[A-Za-z]{1,40}$/.test(condition)) return undefined;
+  return {
+    attempts: typeof count === "number" && Number.isSafeInteger(count) && count > 0 ? count : 1,
+    reason: `Lambda ended the worker's asynchronous invocation with ${condition}`,
   };
 }
 

@@ -47,7 +47,8 @@ export interface OpenQueueOptions {
  * - `https://sqs.<region>.amazonaws.com/<account>/<queue>`: a dead-letter queue, of EventBridge's targets, of the
  *   worker's notifications, or of both;
  * - `s3://bucket/Error/processing-failed/` or a folder: what the stream could not process. `?stream=<name>` at its
- *   end says where the records are put, when the names of the objects do not.
+ *   end says where the records are put, when the names of the objects do not, and `?region=<region>` in which region
+ *   that is, when the documents do not; `?stream=<name>&region=<region>` says both.
  *
  * The function throws a {@link ConfigError} for an address that names neither, and a `StoreError` where nothing can be
  * read.
@@ -70,12 +71,7 @@ export function createOpenQueue(options: OpenQueueOptions): OpenQueue {
       const box = createMessageBox({ url, ...(options.sqs === undefined ? {} : { client: options.sqs }) });
       return createSqsQueue({ url, box, writer, worker, noWork, rules, deadLetters, read, clock, log });
     }
-    const [, place = address, stream] = /^(.*)\?stream=(.*)$/s.exec(address) ?? [];
-    if (stream !== undefined && !streamName.test(stream)) {
-      throw new ConfigError([
-        `${JSON.stringify(stream)} is no name of a delivery stream: it has letters, digits, _ . and -, 64 at most`,
-      ]);
-    }
+    const { place, ...target } = placeAndTarget(address);
     const source = await openSource(place, {
       clock,
       ...(options.s3 === undefined ? {} : { client: options.s3 }),
@@ -88,10 +84,48 @@ export function createOpenQueue(options: OpenQueueOptions): OpenQueue {
       deadLetters,
       read,
       clock,
-      ...(stream === undefined ? {} : { stream }),
+      log,
+      ...target,
     });
   };
 }
+
+/** What stands behind the `?`, each at most once. */
+function placeAndTarget(address: string): { place: string; stream?: string; region?: string } {
+  const [, place, query] = /^(.*?)\?((?:stream|region)=.*)$/s.exec(address) ?? [];
+  if (place === undefined || query === undefined) return { place: address };
+  const given = new Map<string, string>();
+  for (const part of query.split("&")) {
+    const [, name = "", value = ""] = /^(\w*)=?(.*)$/s.exec(part) ?? [];
+    const problem =
+      name !== "stream" && name !== "region"
+        ? `${JSON.stringify(part)} says nothing that is known: an address ends in ?stream=<name>, ?region=<region> or ?stream=<name>&region=<region>`
+        : given.has(name)
+          ? `the address says ${name} twice`
+          : problemOf(name, value);
+    if (problem !== undefined) throw new ConfigError([problem]);
+    given.set(name, value);
+  }
+  const { stream, region } = Object.fromEntries(given);
+  return {
+    place,
+    ...(stream === undefined ? {} : { stream }),
+    ...(region === undefined ? {} : { region }),
+  };
+}
+
+function problemOf(name: "stream" | "region", value: string): string | undefined {
+  const quotedValue = JSON.stringify(value);
+  if (name === "region") {
+    return regionName.test(value) ? undefined : `${quotedValue} is no AWS region, such as eu-central-1`;
+  }
+  return streamName.test(value)
+    ? undefined
+    : `${quotedValue} is no name of a delivery stream: it has letters, digits, _ . and -, 64 at most`;
+}
+
+/** Of every partition: `us-gov-west-1`, `us-isob-east-1`. */
+const regionName = /^[a-z]{2}(-[a-z]+)+-\d+$/;
 
 /** https://docs.aws.amazon.com/firehose/latest/APIReference/API_CreateDeliveryStream.html */
 const streamName = /^[A-Za-z0-9_.-]{1,64}$/;
