@@ -105,9 +105,11 @@ function bucketOf(named: unknown, resources: unknown): string | undefined {
 }
 
 /**
- * A task of S3 Batch Operations. Schema 1.0 names the bucket by its ARN, 2.0 by its name.
+ * A task of S3 Batch Operations. Schema 1.0 names the bucket by its ARN, 2.0 by its name. The key is as the manifest
+ * has it, which must be encoded.
  *
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.html
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-create-job.html, "Specifying a manifest"
  */
 export function fromBatchTask({ s3Key, s3Bucket, s3BucketArn, s3VersionId }: Fields): Finding {
   return created(s3Bucket ?? bucketIn(s3BucketArn), encodedKeys(s3Key), s3VersionId, undefined);

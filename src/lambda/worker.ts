@@ -177,7 +177,7 @@ const codeOf = (outcome: Outcome) => ("code" in outcome ? outcome.code : undefin
 function inWords({ records, unread, sinks }: ObjectReport): string {
   const pending = Object.values(sinks).reduce((sum, sink) => sum + sink.pending, 0);
   if (records === 0 && pending === 0 && !unread) return "settled before, nothing was sent";
-  return `${records} records taken up, ${pending} deliveries pending${unread ? ", and what was not read" : ""}`;
+  return `records ${records}, pending ${pending}${unread ? ", not read to its end" : ""}`;
 }
 
 function nameOf({ bucket, key }: Pick<ExactRef, "bucket" | "key">): string {

@@ -107,7 +107,7 @@ describe("S3 Batch Operations", () => {
           },
         ],
       });
-      expect(await handle(job(schema, tasks))).toEqual(answer("3 records taken up, 0 deliveries pending"));
+      expect(await handle(job(schema, tasks))).toEqual(answer("records 3, pending 0"));
       expect(ignored()).toBe(1);
       expect(sink.requests).toHaveLength(1);
       expect(await handle(job(schema, tasks))).toEqual(answer("settled before, nothing was sent"));
@@ -122,7 +122,7 @@ describe("S3 Batch Operations", () => {
     sink.reply = () => ({ status: "transient", reason: "the vendor answered 503" });
     const handle = await handlerIn(world, sink);
     expect(await handle(job("1.0", { t1: "Data/a" }))).toMatchObject({
-      results: [{ resultCode: "Succeeded", resultString: "3 records taken up, 3 deliveries pending" }],
+      results: [{ resultCode: "Succeeded", resultString: "records 3, pending 3" }],
     });
     expect(world.deferrals()).toHaveLength(1);
   });
