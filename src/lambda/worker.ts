@@ -12,7 +12,7 @@ import { type ExactRef, firstFound } from "../intake/object-ref.ts";
 import type { Logger } from "../log.ts";
 import { StoreError } from "../store/object-store.ts";
 import type { Worker } from "../worker.ts";
-import { type Answer, answerTo, type BatchResponse, type MessageResult } from "./answer.ts";
+import { type Answer, answerTo, type MessageResult } from "./answer.ts";
 import { adapt, defaultLogger } from "./logging.ts";
 import { defaultMetrics, measure } from "./metrics.ts";
 
@@ -42,8 +42,6 @@ export interface LambdaContext {
   readonly invokedFunctionArn?: string;
   getRemainingTimeInMillis(): number;
 }
-
-export type { BatchResponse };
 
 /** Why an object, or a whole message, was not acknowledged. */
 interface Failure {
