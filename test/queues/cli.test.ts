@@ -87,7 +87,7 @@ test(
     );
     // What the command itself writes below RECEIPTS is in the bucket of the events, too.
     const receipt = { bucket: { name: "data" }, object: { key: "fanout/receipts/books/x.json" } };
-    const other = { ...event, metadata: { ...event.metadata, event_id: "of-a-receipt" } };
+    const other = { ...event, metadata: { tenant_id: "acme", event_id: "of-a-receipt" } };
     s3.put("data", receipt.object.key, JSON.stringify(other));
     world.sqs.send(JSON.stringify({ Records: [{ eventName: "ObjectCreated:Put", s3: receipt }] }));
     world.sqs.send("nobody knows what this is");
