@@ -1,17 +1,30 @@
-// What the stream could not process, as Firehose wrote it below its error prefix; put back into the stream.
+// What lies in objects: records that the stream could not process, as Firehose wrote them below its error prefix, are put
+// back into the stream; invocations of the worker that Lambda gave up are put back through the worker.
 import type { ObjectVersion } from "../books/books.ts";
 import { ObjectBusy } from "../books/claim.ts";
 import { ConfigError } from "../config.ts";
 import type { Clock } from "../delivery/clock.ts";
 import { stableUuid } from "../delivery/ids.ts";
 import { decompress } from "../intake/decompress.ts";
+import type { createNoWorkRule } from "../intake/no-work.ts";
+import type { Message as Notification } from "../intake/notification.ts";
 import { defaultMaxRecordBytes, type RawRecord, readRecords } from "../intake/records.ts";
 import type { Logger } from "../log.ts";
 import { contains, createCursor, type Ranges } from "../ranges.ts";
 import { type ObjectInfo, type ObjectStore, readAll, StoreError } from "../store/object-store.ts";
 import type { Source } from "../store/open.ts";
+import type { Worker } from "../worker.ts";
 import { archiveEntries } from "./archive.ts";
+import { isInvocationKey, readInvocation } from "./failed-invocation.ts";
 import { type FailedRecord, readFailedRecord } from "./failed-record.ts";
+import {
+  describeNotification,
+  judgeNotification,
+  objectBudgetMs,
+  processNotification,
+  refusedUnread,
+  unknownAction,
+} from "./notification-message.ts";
 import {
   callsPerSecond,
   type DeliveryStream,
@@ -31,6 +44,9 @@ export interface FirehoseFailedOptions {
   /** Where that stream is. Default: where each record's document says that its transform is. */
   readonly region?: string;
   readonly writer: StreamWriter;
+  readonly worker: Pick<Worker, "process">;
+  /** Which objects the worker is not given, in the words of its function. */
+  readonly noWork: ReturnType<typeof createNoWorkRule>;
   readonly taken: TakenBook;
   /** Its archive takes what is dropped. */
   readonly deadLetters: ObjectStore;
@@ -51,7 +67,7 @@ export const firehoseQueueName = "firehose";
  * @throws {StoreError} when the objects cannot be listed.
  */
 export async function openFirehoseFailed(options: FirehoseFailedOptions): Promise<FailureQueue> {
-  const { source, writer, taken, deadLetters, read, clock, log } = options;
+  const { source, writer, worker, noWork, taken, deadLetters, read, clock, log } = options;
   const { store } = source;
   const streamOf = (key: string) => options.stream ?? streamIn(key);
   const targetOf = (key: string, document: FailedRecord): DeliveryStream | typeof streamUnknown => {
@@ -63,7 +79,7 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
   let example: string | undefined;
   for await (const { key } of objectsOf(source)) {
     example = streamOf(key);
-    if (example === undefined) {
+    if (example === undefined && !isInvocationKey(key)) {
       throw new ConfigError([
         `the name of ${store.location}/${key} does not begin with a delivery stream's: add ?stream=<name> to the address`,
       ]);
@@ -99,6 +115,14 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
     const { bucket, key, version } = state.object;
     const id = stableUuid(bucket, key, version, String(record.index));
     const common = { id, place: `${bucket}/${key}, record ${record.index + 1}`, [held]: undefined };
+    const invocation = readInvocation(record);
+    if (invocation !== undefined) {
+      const { notification, body } = invocation;
+      const message = { body, receives: 1, sentAt: info.lastModified };
+      const known = describeNotification(message, notification);
+      const content = Buffer.from(body);
+      return { ...common, ...known, content, [held]: { state, index: record.index, notification } };
+    }
     const document = "code" in record ? record : readFailedRecord(record.value);
     if ("data" in document) {
       const { data, code, reason, action, attempts } = document;
@@ -120,7 +144,10 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
       ...common,
       code: document.code,
       reason: document.reason,
-      action: "It cannot be put back: see what it is, then drop it; the archive keeps its bytes.",
+      action:
+        document.code === "NOT_A_FAILED_RECORD" && "raw" in record
+          ? unknownAction(record.raw)
+          : "It cannot be put back: see what it is, then drop it; the archive keeps its bytes.",
       attempts: 0,
       firstAt: info.lastModified,
       lastAt: info.lastModified,
@@ -176,6 +203,37 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
     return (index) => !contains(ranges, index);
   }
 
+  /** Through the worker, one after the other: an object may take minutes. */
+  async function giveToWorker(
+    state: FailedObject,
+    asked: readonly Asked[],
+    outcomes: QueueOutcome[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const objects = asked.reduce((sum, { notification }) => sum + notification.objects.length, 0);
+    let release: (() => Promise<void>) | undefined;
+    try {
+      release = await taken.claim(state.object, objects * objectBudgetMs + putBudgetMs);
+      const isThere = await stillThere(state);
+      for (const { position, index, notification } of asked) {
+        const unknown = refusedUnread(notification);
+        if (!isThere(index)) outcomes[position] = gone;
+        else if (unknown !== undefined) outcomes[position] = { status: "refused", ...unknown };
+        else {
+          const hold = () => Promise.resolve(true);
+          const outcome = await processNotification(notification, { worker, noWork, clock, signal, hold });
+          if (outcome.status === "delivered") await note(state, [index]);
+          outcomes[position] = outcome;
+        }
+      }
+    } catch (error) {
+      const outcome = keptBecause(error);
+      for (const { position } of asked) if (outcomes[position] === notOurs) outcomes[position] = outcome;
+    } finally {
+      await release?.().catch(() => {});
+    }
+  }
+
   /** Codes of what an operator has been told once. */
   const told = new Set<string>();
 
@@ -184,7 +242,7 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
     target:
       options.stream !== undefined
         ? `the delivery stream ${options.stream}${options.region === undefined ? "" : ` in ${options.region}`}`
-        : `the delivery stream that each object came from${example === undefined ? "" : `, such as ${example}`}`,
+        : `the delivery stream that each object came from${example === undefined ? ", or the worker" : `, such as ${example}`}`,
     limits: { itemsPerRequest: recordsPerCall, requestsPerSecond: callsPerSecond },
     repeats: {
       effect: "merged",
@@ -200,7 +258,8 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
     },
 
     async judge(entry) {
-      const { document, state } = heldBy(entry) ?? {};
+      const { document, state, notification } = heldBy(entry) ?? {};
+      if (notification !== undefined) return judgeNotification(notification, entry.code);
       if (document === undefined || state === undefined) {
         return { status: "fails", code: entry.code, reason: entry.reason };
       }
@@ -219,7 +278,13 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
       /** By stream: which of the entries go there. */
       const streams = new Map<string, ToStream>();
       try {
-        for (const [state, group] of byObject(entries)) {
+        for (const [state, all] of byObject(entries)) {
+          const asked = all.flatMap(({ notification, ...each }) =>
+            notification === undefined ? [] : [{ ...each, notification }],
+          );
+          const group = all.filter((each) => each.notification === undefined);
+          if (asked.length > 0) await giveToWorker(state, asked, outcomes, signal);
+          if (group.length === 0) continue;
           try {
             releases.push(await taken.claim(state.object, putBudgetMs));
             const isThere = await stillThere(state);
@@ -328,7 +393,11 @@ interface Held {
   readonly index: number;
   /** Absent when it is none of Firehose's. */
   readonly document?: FailedRecord;
+  /** Of an invocation that Lambda gave up. */
+  readonly notification?: Notification;
 }
+
+type Asked = Held & { readonly position: number; readonly notification: Notification };
 
 interface Wanted {
   readonly position: number;

@@ -8,7 +8,7 @@ import { isFields } from "../intake/s3-events.ts";
 import { StoreError } from "../store/object-store.ts";
 import type { Worker } from "../worker.ts";
 import type { QueueMessage } from "./messages.ts";
-import type { QueueEntry, QueueOutcome } from "./queue.ts";
+import type { QueueEntry, QueueOutcome, QueueVerdict } from "./queue.ts";
 
 /** What the message names. */
 export function readNotification({ id, body }: QueueMessage): Message {
@@ -19,23 +19,22 @@ export function readNotification({ id, body }: QueueMessage): Message {
 
 /** What the list shows: the queue keeps no word about why the worker failed. */
 export function describeNotification(
-  message: QueueMessage,
-  { objects, ignored, malformed }: Message,
+  message: Pick<QueueMessage, "body" | "receives" | "sentAt">,
+  notification: Message,
 ): Pick<QueueEntry, "code" | "reason" | "action" | "attempts" | "firstAt" | "lastAt"> {
+  const { malformed } = notification;
   const givenUp = destinationIn(message.body);
   const times = {
     attempts: givenUp?.attempts ?? Math.max(1, message.receives - 1),
     firstAt: message.sentAt,
     lastAt: message.sentAt,
   };
-  if (malformed !== undefined && objects.length === 0 && ignored === 0) {
+  const unknown = refusedUnread(notification);
+  if (unknown !== undefined) {
     return {
       ...times,
-      code: "MESSAGE_UNKNOWN",
-      reason: malformed,
-      action: mayNameObject(message.body)
-        ? "It may name an object of S3 in a form that is not known here: see what it is, deliver the object with fanout run s3://bucket/key, and drop the message only when that is done."
-        : "Nothing here can put it back: see what it is and who sent it, then drop it.",
+      ...unknown,
+      action: unknownAction(message.body),
     };
   }
   return {
@@ -48,6 +47,23 @@ export function describeNotification(
     action:
       "See the worker's log of that time; when the cause is mended, put it back: what was delivered is not sent again.",
   };
+}
+
+/** Why a message of which nothing at all could be read cannot be put back. */
+export function refusedUnread({
+  objects,
+  ignored,
+  malformed,
+}: Message): { readonly code: "MESSAGE_UNKNOWN"; readonly reason: string } | undefined {
+  if (malformed === undefined || objects.length > 0 || ignored > 0) return undefined;
+  return { code: "MESSAGE_UNKNOWN", reason: malformed };
+}
+
+/** @param code of its entry. */
+export function judgeNotification({ malformed, objects }: Message, code: string): QueueVerdict {
+  if (malformed !== undefined) return { status: "fails", code, reason: malformed };
+  if (objects.length === 0) return { status: "passes" };
+  return { status: "unknown", reason: "the worker has to read the objects and their books" };
 }
 
 /**
@@ -71,9 +87,11 @@ function destinationIn(body: string): { readonly attempts: number; readonly reas
   };
 }
 
-/** Whoever drops a message that names an object, and is not read, loses the object. */
-function mayNameObject(body: string): boolean {
-  return /s3|bucket|key/i.test(body);
+/** Whoever drops what names an object, and is not read, loses the object. */
+export function unknownAction(body: string): string {
+  return /s3|bucket|key/i.test(body)
+    ? "It may name an object of S3 in a form that is not known here: see what it is, deliver the object with fanout run s3://bucket/key, and drop the message only when that is done."
+    : "Nothing here can put it back: see what it is and who sent it, then drop it.";
 }
 
 export interface NotificationRun {

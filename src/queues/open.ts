@@ -48,7 +48,8 @@ export interface OpenQueueOptions {
  *   worker's notifications, or of both;
  * - `s3://bucket/Error/processing-failed/` or a folder: what the stream could not process. `?stream=<name>` at its
  *   end says where the records are put, when the names of the objects do not, and `?region=<region>` in which region
- *   that is, when the documents do not; `?stream=<name>&region=<region>` says both.
+ *   that is, when the documents do not; `?stream=<name>&region=<region>` says both;
+ * - `s3://bucket/aws/lambda/async/<function>/` or a folder: what Lambda gave up of the worker's asynchronous invocations.
  *
  * The function throws a {@link ConfigError} for an address that names neither, and a `StoreError` where nothing can be
  * read.
@@ -80,6 +81,8 @@ export function createOpenQueue(options: OpenQueueOptions): OpenQueue {
     return await openFirehoseFailed({
       source,
       writer,
+      worker,
+      noWork,
       taken,
       deadLetters,
       read,

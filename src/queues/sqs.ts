@@ -12,10 +12,12 @@ import { type BusMessage, describeBusMessage, readBusMessage, type Unready } fro
 import { type MessageBox, messagesPerCall, type QueueMessage } from "./messages.ts";
 import {
   describeNotification,
+  judgeNotification,
   lost,
   objectBudgetMs,
   processNotification,
   readNotification,
+  refusedUnread,
 } from "./notification-message.ts";
 import { putBudgetMs, type StreamWriter } from "./put-records.ts";
 import type { FailureQueue, QueueEntry, QueueOutcome } from "./queue.ts";
@@ -151,10 +153,8 @@ export function createSqsQueue(options: SqsQueueOptions): FailureQueue {
     signal: AbortSignal,
   ): Promise<QueueOutcome> {
     const { notification, message } = each;
-    const { malformed, objects, ignored } = notification;
-    if (malformed !== undefined && objects.length === 0 && ignored === 0) {
-      return { status: "refused", code: "MESSAGE_UNKNOWN", reason: malformed };
-    }
+    const unknown = refusedUnread(notification);
+    if (unknown !== undefined) return { status: "refused", ...unknown };
     const hold = async () => (await keep([each], processSeconds)).has(message.id);
     if (!(await hold())) return lost;
     const outcome = await processNotification(notification, { worker, noWork, clock, signal, hold });
@@ -210,10 +210,8 @@ export function createSqsQueue(options: SqsQueueOptions): FailureQueue {
         if (isBytes(record)) return read(record, entry.id, clock.now()).verdict;
         return { status: "fails", ...record };
       }
-      const malformed = notification?.malformed;
-      if (malformed !== undefined) return { status: "fails", code: entry.code, reason: malformed };
-      if (notification?.objects.length === 0) return { status: "passes" };
-      return { status: "unknown", reason: "the worker has to read the objects and their books" };
+      if (notification !== undefined) return judgeNotification(notification, entry.code);
+      return { status: "unknown", reason: "it is no entry of this queue: list the queue again" };
     },
 
     async putBack(entries, { signal }) {

@@ -221,6 +221,38 @@ test("no JSON makes it throw, and every message of a batch is answered for", () 
   );
 });
 
+test("no JSON at all makes it throw: what it says nothing of is an empty batch, and every task has its message", () => {
+  const shapes = fc.record(
+    {
+      invocationSchemaVersion: fc.string(),
+      tasks: fc.array(fc.jsonValue()),
+      requestContext: fc.jsonValue(),
+      requestPayload: fc.jsonValue(),
+      eventSource: fc.constantFrom("s3.amazonaws.com", "aws:s3"),
+      eventName: fc.constantFrom("PutObject", "ObjectCreated:Put", 1),
+      requestParameters: fc.jsonValue(),
+      resources: fc.jsonValue(),
+      bucket: fc.jsonValue(),
+      object: fc.jsonValue(),
+      detail: fc.jsonValue(),
+      source: fc.constant("aws.s3"),
+    },
+    { requiredKeys: [] },
+  );
+  fc.assert(
+    fc.property(fc.oneof(fc.jsonValue(), shapes, fc.array(shapes)), (event) => {
+      for (const { objects, ignored, malformed } of parseNotification(event, "arn")) {
+        expect(objects.length + ignored + (malformed === undefined ? 0 : 1)).toBeGreaterThan(0);
+      }
+      if (!Array.isArray(event) && typeof event === "object" && event !== null && "tasks" in event) {
+        if (Array.isArray(event.tasks) && "invocationSchemaVersion" in event) {
+          expect(parseNotification(event)).toHaveLength(event.tasks.length);
+        }
+      }
+    }),
+  );
+});
+
 test("an empty batch has no message, and an empty message is counted as no work", () => {
   expect(parseNotification({ Records: [] })).toEqual([]);
   expect(parseNotification({ Records: [sqs("m1", body())] })).toEqual([

@@ -287,3 +287,36 @@ describe("a key that somebody else wrote into S3's old form", () => {
     expect(sink.stored.size).toBe(2);
   });
 });
+
+test("one batch of all these shapes: each is delivered, counted or given back, and none is lost", async () => {
+  const world = createWorld();
+  const keys = ["trail", "failed", "scanned", "detail", "a+b", "sns"];
+  for (const key of keys)
+    world.putEvents(key, 1, () => ({ data: { event_time: "2026-01-01T00:00:00Z", key } }));
+  const sink = scriptedSink("a");
+  const handle = await handlerIn(world, sink);
+  const scanner = `${worker.replace("worker", "scanner")}:$LATEST`;
+  const detail = { bucket: { name: "source" }, object: { key: "detail" }, reason: "CopyObject" };
+  const failed = failure("RetriesExhausted", { Records: [created("failed")] });
+  const answer = await handle({
+    Records: [
+      message("m1", called("CompleteMultipartUpload", "trail")),
+      message("m2", failed),
+      message("m3", failure("Success", { Records: [created("scanned")] }, scanner)),
+      message("m4", detail),
+      message("m5", { Records: [created("a+b")] }),
+      message("m6", { Message: JSON.stringify({ Records: [created("sns")] }) }),
+      message("ignored-1", called("DeleteObject", "trail")),
+      message("ignored-2", failure("Success", { Records: [created("gone")] })),
+      message("back-1", called("RenameObject", "trail")),
+      message("back-2", failure("RetriesExhausted", undefined)),
+      message("back-3", { bucket: "source", key: "trail" }),
+      message("back-4", { Records: [created("gone")] }),
+    ],
+  });
+  expect(answer).toEqual({
+    batchItemFailures: [1, 2, 3, 4].map((number) => ({ itemIdentifier: `back-${number}` })),
+  });
+  expect(sink.requests).toHaveLength(keys.length);
+  expect(ignored()).toBe(2);
+});
