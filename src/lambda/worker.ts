@@ -139,7 +139,7 @@ export async function createHandler(
       }
       for (const ref of message.objects) {
         // One that fails does not keep the others of its message waiting: with it, they may wait for ever.
-        const name = JSON.stringify([ref.bucket, ref.key, ref.version]);
+        const name = JSON.stringify([ref.bucket, ref.key, ref.version, ref.alternativeKeys]);
         const known = outcomes.get(name);
         const outcome = known ?? (await firstFound(ref, (each) => processObject(each, deadline), codeOf));
         outcomes.set(name, outcome);
@@ -174,7 +174,7 @@ const codeOf = (outcome: Outcome) => ("code" in outcome ? outcome.code : undefin
 /** For the report of a job: counts alone. */
 function inWords({ records, unread, sinks }: ObjectReport): string {
   const pending = Object.values(sinks).reduce((sum, sink) => sum + sink.pending, 0);
-  if (records === 0 && pending === 0 && !unread) return "settled before, nothing was sent";
+  if (records === 0 && pending === 0 && !unread) return "nothing was left to send";
   return `records ${records}, pending ${pending}${unread ? ", not read to its end" : ""}`;
 }
 

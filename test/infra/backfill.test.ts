@@ -164,7 +164,7 @@ test(
     expect([...vendors.stored.mixpanel.values()]).toEqual([1]);
 
     expect(await result("Data/year=2025/old")).toEqual([
-      { taskId: "t", resultCode: "Succeeded", resultString: "settled before, nothing was sent" },
+      { taskId: "t", resultCode: "Succeeded", resultString: "nothing was left to send" },
     ]);
     expect([...vendors.stored.mixpanel.values()]).toEqual([1]);
     expect(requests.filter((request) => request === "HEAD data")).toHaveLength(1);

@@ -110,7 +110,7 @@ describe("S3 Batch Operations", () => {
       expect(await handle(job(schema, tasks))).toEqual(answer("records 3, pending 0"));
       expect(ignored()).toBe(1);
       expect(sink.requests).toHaveLength(1);
-      expect(await handle(job(schema, tasks))).toEqual(answer("settled before, nothing was sent"));
+      expect(await handle(job(schema, tasks))).toEqual(answer("nothing was left to send"));
       expect(sink.requests).toHaveLength(1);
     },
   );
@@ -267,6 +267,21 @@ describe("a key that somebody else wrote into S3's old form", () => {
     const record = { eventName: "ObjectCreated:Put", s3: { bucket: { name: "source" }, object } };
     await expect(handle({ Records: [record] })).rejects.toThrow("NOT_FOUND");
     expect(sink.requests).toEqual([]);
+  });
+
+  test("that two messages mean differently is looked for each in its own way", async () => {
+    const world = createWorld();
+    world.putEvents("Data/a+b", 3);
+    const sink = scriptedSink("a");
+    const handle = await handlerIn(world, sink);
+    const event = {
+      Records: [
+        message("raw", { Records: [created("Data/a+b")] }),
+        message("gone", { Records: [created("Data/a%20b")] }),
+      ],
+    };
+    expect(await handle(event)).toEqual({ batchItemFailures: [{ itemIdentifier: "gone" }] });
+    expect(sink.stored.size).toBe(3);
   });
 
   test("below an error prefix is ignored under the reading that is an object", async () => {
