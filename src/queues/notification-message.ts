@@ -45,7 +45,9 @@ export function describeNotification(
       givenUp?.reason ??
       "the worker failed this notification as often as its queue lets it, or could not be told of it",
     action:
-      "See the worker's log of that time; when the cause is mended, put it back: what was delivered is not sent again.",
+      malformed === undefined
+        ? "See the worker's log of that time; when the cause is mended, put it back: what was delivered is not sent again."
+        : "Not all of it can be read: see what it is, deliver the objects that it names with fanout run s3://bucket/key, and drop the message only when that is done.",
   };
 }
 

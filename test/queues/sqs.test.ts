@@ -340,6 +340,9 @@ test("of several objects in a message the good ones are processed, and it stays 
   world.sqs.send(JSON.stringify({ Records: [...records, { s3: {} }] }));
   world.sqs.send(JSON.stringify({ Records: records.slice(0, 2) }));
   const queue = await world.open(world.queueUrl, { worker });
+  expect(
+    (await entriesOf(queue)).map(({ action }) => /drop/.test(action) && /fanout run/.test(action)),
+  ).toEqual([true, false]);
   expect(await putAllBack(queue)).toMatchObject([
     { status: "refused", code: "MALFORMED" },
     { status: "refused", code: "NOT_FOUND", reason: "b is gone" },
