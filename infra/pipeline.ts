@@ -8,6 +8,7 @@ import type * as sqs from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 import { ConfigError, type Metric } from "../src/index.ts";
 import { createAlarms } from "./alarms.ts";
+import { createBackfill } from "./backfill.ts";
 import { bundle, type Entry } from "./bundle.ts";
 import { createChat, type SlackChannel } from "./chat.ts";
 import { createDashboard } from "./dashboard.ts";
@@ -69,6 +70,8 @@ export class EventFanout extends Construct {
   readonly deliveries: readonly Delivery[];
   /** Bus events that the stream did not take. */
   readonly undelivered: sqs.Queue;
+  /** For jobs of S3 Batch Operations that deliver history. */
+  readonly backfill: iam.Role;
   readonly alarms: sns.Topic;
   readonly dashboard: cloudwatch.Dashboard;
 
@@ -119,6 +122,7 @@ export class EventFanout extends Construct {
     if (database !== undefined) for (const { worker } of this.deliveries) worker.node.addDependency(database);
 
     const { deliveries, stream, undelivered } = this;
+    this.backfill = createBackfill(this, { deliveries, books: this.storage.books });
     this.alarms = createAlarms(this, {
       deliveries,
       stream,

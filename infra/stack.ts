@@ -2,6 +2,7 @@
 import { App, CfnOutput, Stack, type StackProps, Validations } from "aws-cdk-lib";
 import { AwsSolutionsChecks } from "cdk-nag";
 import type { Construct } from "constructs";
+import { manifestsPrefix, reportsPrefix } from "./backfill.ts";
 import { EventFanout, type EventFanoutProps } from "./pipeline.ts";
 import { deadLettersPrefix, receiptsPrefix } from "./storage.ts";
 
@@ -24,7 +25,7 @@ export class FanoutStack extends Stack {
   constructor(scope: Construct, id: string, props: EventFanoutProps & StackProps) {
     super(scope, id, { description: "Events from the buses to every tool that needs them", ...props });
     this.pipeline = new EventFanout(this, "Fanout", props);
-    const { storage, stream, alarms, undelivered, dashboard } = this.pipeline;
+    const { storage, stream, alarms, undelivered, dashboard, deliveries, backfill } = this.pipeline;
     const books = `s3://${storage.books.bucketName}`;
     const outputs: Readonly<Record<string, readonly [string, string]>> = {
       Stream: [stream.name, "Where records can be put without a bus"],
@@ -34,9 +35,23 @@ export class FanoutStack extends Stack {
       Undelivered: [undelivered.queueUrl, "Bus events that the stream did not take"],
       Alarms: [alarms.topicArn, "Subscribe people and chats"],
       Dashboard: [dashboard.dashboardName, "In CloudWatch"],
+      BackfillRole: [backfill.roleArn, "Of a job of S3 Batch Operations that delivers history"],
+      BackfillManifests: [`${books}/${manifestsPrefix}`, "Where that job finds its manifest"],
+      BackfillReports: [`${books}/${reportsPrefix}`, "Where it writes its report"],
+      ...Object.fromEntries(
+        deliveries.map(({ name, sinks, worker }) => [
+          `Worker${pascal(name)}`,
+          [worker.functionArn, `Delivers to ${sinks.join(", ")}`] as const,
+        ]),
+      ),
     };
     for (const [name, [value, description]] of Object.entries(outputs)) {
       new CfnOutput(this, name, { value, description });
     }
   }
+}
+
+/** `hubspot-events` → `HubspotEvents`: an output's name has letters and digits alone. */
+function pascal(name: string): string {
+  return name.replaceAll(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }

@@ -241,13 +241,14 @@ export async function createRehearsal(options: RehearsalOptions): Promise<Rehear
           }),
         }));
       reports.length = 0;
-      const { batchItemFailures } =
+      const answer =
         messages.length === 0
           ? { batchItemFailures: [] }
           : await work(
               { Records: messages },
               { awsRequestId: "rehearsal", getRemainingTimeInMillis: () => 60_000 },
             );
+      const batchItemFailures = "batchItemFailures" in answer ? answer.batchItemFailures : [];
       const after = holdings();
       const more = (sink: RehearsedSink) => (after[sink] ?? 0) - (before[sink] ?? 0);
       return {

@@ -38,7 +38,7 @@ export * from "./delivery/sink.ts";
 export { allFinite, isoTime, quoteName } from "./delivery/values.ts";
 export type { EventHead, JsonObject, JsonValue, MetricEvent } from "./event.ts";
 export type { GivenUp, GiveUpOrder } from "./give-up.ts";
-export type { ObjectRef } from "./intake/notification.ts";
+export type { ObjectRef } from "./intake/object-ref.ts";
 export type { LetterOrder, LetterReport } from "./letter-run.ts";
 export type { Logger } from "./log.ts";
 export { MissingSinks } from "./missing-sinks.ts";

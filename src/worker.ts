@@ -14,7 +14,7 @@ import type { Sink } from "./delivery/sink.ts";
 import type { TimePolicy } from "./event.ts";
 import type { GivenUp, GiveUpOrder } from "./give-up.ts";
 import { defaultInflationLimits, type InflationLimits } from "./intake/decompress.ts";
-import type { ObjectRef } from "./intake/notification.ts";
+import type { ObjectRef } from "./intake/object-ref.ts";
 import type { LetterOrder, LetterReport } from "./letter-run.ts";
 import { type Logger, silent } from "./log.ts";
 import { MissingSinks } from "./missing-sinks.ts";

@@ -34,6 +34,7 @@ export function queueOpener(config: FanoutConfig, note: (sentence: string) => vo
           return worker.process(ref, options);
         },
       },
+      own: [config.receipts, config.deadLetters],
       owner,
       log,
       ...(metrics === undefined ? {} : { metrics }),

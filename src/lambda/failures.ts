@@ -53,10 +53,11 @@ export const failureAdvice: Readonly<Record<FailureCode, RefusalAdvice>> = {
       "Nothing: the next delivery begins with it. If it is frequent, let the queue give fewer messages at once.",
   },
   MALFORMED: {
-    meaning: "The message, or a part of it, is no notification about an S3 object.",
+    meaning:
+      "The message, or a part of it, is no notification about an S3 object in a form that is known here.",
     action:
-      "See who else sends to this queue or topic. What could be read of the message has been delivered, so it may " +
-      "be deleted.",
+      "See who else sends to this queue or topic. What could be read of the message has been delivered. If the rest " +
+      "names an object, deliver it with `fanout run s3://bucket/key`; only then may the message be deleted.",
   },
   OWN_BUCKET: {
     meaning:

@@ -1,4 +1,5 @@
 // Public exports for functions, nothing else.
+export type { Answer, BatchJobResponse, BatchResponse } from "./answer.ts";
 export {
   createReplayer,
   type ReplayerContext,
@@ -12,7 +13,6 @@ export {
   type TransformRequest,
 } from "./transform.ts";
 export {
-  type BatchResponse,
   createHandler,
   defaultErrorPrefixes,
   type LambdaContext,

@@ -6,17 +6,21 @@ import { type ObjectReport, reportOf } from "../books/report.ts";
 import { type Clock, systemClock } from "../delivery/clock.ts";
 import { keepRecordsYoung } from "../heap.ts";
 import { defaultErrorPrefixes } from "../intake/error-prefixes.ts";
-import { type ObjectRef, parseNotification } from "../intake/notification.ts";
+import { createNoWorkRule, type NoWorkOptions } from "../intake/no-work.ts";
+import { parseNotification } from "../intake/notification.ts";
+import { type ExactRef, firstFound } from "../intake/object-ref.ts";
 import type { Logger } from "../log.ts";
 import { StoreError } from "../store/object-store.ts";
 import type { Worker } from "../worker.ts";
+import { type Answer, answerTo, type MessageResult } from "./answer.ts";
 import { adapt, defaultLogger } from "./logging.ts";
 import { defaultMetrics, measure } from "./metrics.ts";
 
 /** The part of a worker that a notification needs. */
 type Processor = Pick<Worker, "process">;
 
-export interface LambdaOptions {
+/** Objects of {@link NoWorkOptions} are ignored with a warning, and counted. */
+export interface LambdaOptions extends NoWorkOptions {
   /** Gets the core's log, which goes to the same place as the handler's. Made once a cold start. */
   readonly createWorker: (log: Logger) => Processor | Promise<Processor>;
   /** Default: Powertools' logger, set up by its own variables (`POWERTOOLS_LOG_LEVEL`, …). */
@@ -26,16 +30,6 @@ export interface LambdaOptions {
    * are kept: Powertools' own `service`, say, unless `clearDefaultDimensions` was called.
    */
   readonly metrics?: Metrics;
-  /**
-   * Where the worker itself writes, as `s3://bucket/prefix`: its books and its dead letters. Objects below are
-   * ignored with a warning, in whose bucket they may be: else every object would make the next ones. Default none.
-   */
-  readonly own?: readonly string[];
-  /**
-   * How the keys begin under which Firehose keeps what its transform refused. Such objects are ignored with a
-   * warning: they hold no events but the refusals, with the data in base64. Default {@link defaultErrorPrefixes}.
-   */
-  readonly errorPrefixes?: readonly string[];
   readonly clock?: Clock;
 }
 
@@ -44,12 +38,9 @@ export { defaultErrorPrefixes };
 /** What the handler asks of Lambda's context. */
 export interface LambdaContext {
   readonly awsRequestId: string;
+  /** By which a destination's record of this very function is known; Lambda always tells it. */
+  readonly invokedFunctionArn?: string;
   getRemainingTimeInMillis(): number;
-}
-
-/** SQS takes back what is named here, and only that; other triggers ignore it. */
-export interface BatchResponse {
-  readonly batchItemFailures: readonly { readonly itemIdentifier: string }[];
 }
 
 /** Why an object, or a whole message, was not acknowledged. */
@@ -70,16 +61,13 @@ interface Failure {
 const longestMarginMs = 15_000;
 const marginShare = 1 / 4;
 
-/** Without s3:ListBucket, S3 denies what is not there. */
-const missing = new Set(["NOT_FOUND", "DENIED"]);
-
 /** The next delivery may find these gone by itself; every other failure wants somebody who looks. */
 const passing = new Set(["OBJECT_BUSY", "OUT_OF_TIME", "TRANSIENT"]);
 
 /**
  * The handler. A message of a queue succeeds or fails alone (`ReportBatchItemFailures` must be on), and is
- * acknowledged when the receipts of all its objects are durable. Without a queue a failure is thrown, so that
- * Lambda tries again and then uses the on-failure destination.
+ * acknowledged when the receipts of all its objects are durable. S3 Batch Operations gets one result a task. Without
+ * a queue a failure is thrown, so that Lambda tries again and then uses the on-failure destination.
  *
  * An object that is gone (`NOT_FOUND`) or was overwritten (`CHANGED`) fails its message each time, until that lies
  * in the queue's own dead-letter queue: no retry will help, but acknowledging it would lose a batch without anybody
@@ -94,10 +82,10 @@ const passing = new Set(["OBJECT_BUSY", "OUT_OF_TIME", "TRANSIENT"]);
  */
 export async function createHandler(
   options: LambdaOptions,
-): Promise<(event: unknown, context: LambdaContext) => Promise<BatchResponse>> {
+): Promise<(event: unknown, context: LambdaContext) => Promise<Answer>> {
   keepRecordsYoung();
-  const { clock = systemClock, metrics = defaultMetrics(), own = [] } = options;
-  const { errorPrefixes = defaultErrorPrefixes } = options;
+  const { clock = systemClock, metrics = defaultMetrics() } = options;
+  const noWork = createNoWorkRule(options);
   const logger = options.logger ?? defaultLogger();
   const log = adapt(logger);
   const worker = await options.createWorker(log);
@@ -107,13 +95,16 @@ export async function createHandler(
     measure(metrics, report, clock.now());
   }
 
-  /** Undefined: all that had to be done is durable. */
-  async function processObject(ref: ObjectRef, deadline: number): Promise<Failure | undefined> {
+  /** Done: all that had to be done is durable. */
+  async function processObject(ref: ExactRef, deadline: number): Promise<Outcome> {
+    const refusal = noWork(ref);
+    if (refusal !== undefined) return refusal;
     if (clock.now() >= deadline)
       return { code: "OUT_OF_TIME", reason: "no time was left to begin with the object" };
     try {
-      account(await worker.process(ref, { deadline }));
-      return undefined;
+      const report = await worker.process(ref, { deadline });
+      account(report);
+      return { report };
     } catch (error) {
       // Receipts that are written: no later run reports them.
       const part = reportOf(error);
@@ -122,51 +113,20 @@ export async function createHandler(
     }
   }
 
-  /** EventBridge's key as it came, then decoded. */
-  async function processEither(given: ObjectRef, deadline: number): Promise<Failure | undefined> {
-    const { alternativeKey, ...ref } = given;
-    const failure = await processObject(ref, deadline);
-    if (alternativeKey === undefined || failure === undefined || !missing.has(failure.code)) return failure;
-    const other = await processObject({ ...ref, key: alternativeKey }, deadline);
-    return other !== undefined && missing.has(other.code) ? failure : other;
-  }
-
-  /** Why an object is none to be delivered, or must not be. */
-  function refuse({ alternativeKey, ...ref }: ObjectRef): { ignored: string } | Failure | undefined {
-    return (
-      refuseKey(ref.bucket, ref.key) ??
-      (alternativeKey === undefined ? undefined : refuseKey(ref.bucket, alternativeKey))
-    );
-  }
-
-  function refuseKey(bucket: string, key: string): { ignored: string } | Failure | undefined {
-    const url = `s3://${bucket}/${key}`;
-    for (const location of own.map((each) => each.replace(/\/*$/, "/"))) {
-      if (!url.startsWith(location)) continue;
-      if (location !== `s3://${bucket}/`) return { ignored: "the worker itself wrote it" };
-      return {
-        code: "OWN_BUCKET",
-        reason: `the books or dead letters are at ${location} without a prefix, so nothing in that bucket can be told from them: give them a prefix`,
-      };
-    }
-    if (errorPrefixes.some((prefix) => prefix !== "" && key.startsWith(prefix))) {
-      return { ignored: "Firehose wrote it for what its transform refused" };
-    }
-    return undefined;
-  }
-
   return async (event, context) => {
     logger.appendKeys({ requestId: context.awsRequestId });
     const remaining = context.getRemainingTimeInMillis();
     const deadline = clock.now() + remaining - Math.min(longestMarginMs, remaining * marginShare);
-    const failures: (Failure & { readonly itemIdentifier: string })[] = [];
-    const outcomes = new Map<string, Failure | undefined>();
+    const results: MessageResult[] = [];
+    const outcomes = new Map<string, Outcome>();
     let ignored = 0;
 
-    for (const message of parseNotification(event)) {
+    for (const message of parseNotification(event, context.invokedFunctionArn)) {
       const messageId = message.id;
-      const fail = (failure: Failure, ref?: ObjectRef) => {
-        failures.push({ ...failure, itemIdentifier: messageId });
+      const failures: Failure[] = [];
+      const settled: string[] = [];
+      const fail = (failure: Failure, ref?: ExactRef) => {
+        failures.push(failure);
         const { code, reason, at } = failure;
         const tellIt = passing.has(code) ? log.warn : log.error;
         const object = ref === undefined ? undefined : nameOf(ref);
@@ -178,47 +138,47 @@ export async function createHandler(
         log.info("notifications that are no work were ignored", { messageId, ignored: message.ignored });
       }
       for (const ref of message.objects) {
-        const refusal = refuse(ref);
-        if (refusal !== undefined && "ignored" in refusal) {
+        // One that fails does not keep the others of its message waiting: with it, they may wait for ever.
+        const name = JSON.stringify([ref.bucket, ref.key, ref.version, ref.alternativeKeys]);
+        const known = outcomes.get(name);
+        const outcome = known ?? (await firstFound(ref, (each) => processObject(each, deadline), codeOf));
+        outcomes.set(name, outcome);
+        if ("code" in outcome) fail(outcome, ref);
+        else if ("report" in outcome) settled.push(inWords(outcome.report));
+        else {
           ignored++;
+          settled.push(`ignored: ${outcome.ignored}`);
           log.warn("an object that is no work was ignored; keep its prefix out of the trigger", {
             messageId,
             object: nameOf(ref),
-            reason: refusal.ignored,
+            reason: outcome.ignored,
           });
-          continue;
         }
-        // One that fails does not keep the others of its message waiting: with it, they may wait for ever.
-        const name = JSON.stringify([ref.bucket, ref.key, ref.version]);
-        if (!outcomes.has(name)) outcomes.set(name, refusal ?? (await processEither(ref, deadline)));
-        const failure = outcomes.get(name);
-        if (failure !== undefined) fail(failure, ref);
       }
+      results.push({ id: messageId, failures, settled: settled.join("; ") });
     }
     if (ignored > 0) {
       metrics.addDimensions({});
       metrics.addMetric("Ignored", MetricUnit.Count, ignored);
       metrics.publishStoredMetrics();
     }
-
-    const [first] = failures;
-    if (first !== undefined && !fromQueue(event)) throw new Error(`${first.code}: ${first.reason}`);
-    const failed = new Set(failures.map(({ itemIdentifier }) => itemIdentifier));
-    return { batchItemFailures: [...failed].map((itemIdentifier) => ({ itemIdentifier })) };
+    return answerTo(event, results, (code) => passing.has(code));
   };
 }
 
-/** Whether every message has an id of SQS's, by which it can be given back. */
-function fromQueue(event: unknown): boolean {
-  if (typeof event !== "object" || event === null || !("Records" in event)) return false;
-  const { Records: records } = event;
-  return (
-    Array.isArray(records) &&
-    records.every((each: unknown) => typeof each === "object" && each !== null && "messageId" in each)
-  );
+/** What became of an object. */
+type Outcome = Failure | { readonly ignored: string } | { readonly report: ObjectReport };
+
+const codeOf = (outcome: Outcome) => ("code" in outcome ? outcome.code : undefined);
+
+/** For the report of a job: counts alone. */
+function inWords({ records, unread, sinks }: ObjectReport): string {
+  const pending = Object.values(sinks).reduce((sum, sink) => sum + sink.pending, 0);
+  if (records === 0 && pending === 0 && !unread) return "nothing was left to send";
+  return `records ${records}, pending ${pending}${unread ? ", not read to its end" : ""}`;
 }
 
-function nameOf({ bucket, key }: Pick<ObjectRef, "bucket" | "key">): string {
+function nameOf({ bucket, key }: Pick<ExactRef, "bucket" | "key">): string {
   return `${bucket}/${key}`;
 }
 

@@ -12,7 +12,7 @@ export interface FailedRecord {
   /** Milliseconds since the epoch; absent where the document does not say. */
   readonly arrivedAt?: number;
   readonly failedAt?: number;
-  /** Where the stream is. */
+  /** Where the stream is: where its transform is. Absent where the document names no transform. */
   readonly region?: string;
 }
 
@@ -57,7 +57,8 @@ export function readFailedRecord(document: unknown): FailedRecord | Damaged {
   const message = text("errorMessage", "ErrorMessage", "lastErrorMessage");
   const arrivedAt = number(fields["arrivalTimestamp"]);
   const failedAt = number(fields["attemptEndingTimestamp"]);
-  const region = /^arn:[^:]*:lambda:([a-z0-9-]+):/.exec(text("lambdaArn") ?? "")?.[1];
+  // Firehose writes `lambdaARN`; its page says `lambdaArn`.
+  const region = /^arn:[^:]*:lambda:([a-z0-9-]+):/.exec(text("lambdaARN", "lambdaArn") ?? "")?.[1];
   return {
     data,
     code,

@@ -1,16 +1,30 @@
-// What the stream could not process, as Firehose wrote it below its error prefix; put back into the stream.
+// What lies in objects: records that the stream could not process, as Firehose wrote them below its error prefix, are put
+// back into the stream; invocations of the worker that Lambda gave up are put back through the worker.
 import type { ObjectVersion } from "../books/books.ts";
 import { ObjectBusy } from "../books/claim.ts";
 import { ConfigError } from "../config.ts";
 import type { Clock } from "../delivery/clock.ts";
 import { stableUuid } from "../delivery/ids.ts";
 import { decompress } from "../intake/decompress.ts";
+import type { createNoWorkRule } from "../intake/no-work.ts";
+import type { Message as Notification } from "../intake/notification.ts";
 import { defaultMaxRecordBytes, type RawRecord, readRecords } from "../intake/records.ts";
+import type { Logger } from "../log.ts";
 import { contains, createCursor, type Ranges } from "../ranges.ts";
 import { type ObjectInfo, type ObjectStore, readAll, StoreError } from "../store/object-store.ts";
 import type { Source } from "../store/open.ts";
+import type { Worker } from "../worker.ts";
 import { archiveEntries } from "./archive.ts";
+import { isInvocationKey, readInvocation } from "./failed-invocation.ts";
 import { type FailedRecord, readFailedRecord } from "./failed-record.ts";
+import {
+  describeNotification,
+  judgeNotification,
+  objectBudgetMs,
+  processNotification,
+  refusedUnread,
+  unknownAction,
+} from "./notification-message.ts";
 import {
   callsPerSecond,
   type DeliveryStream,
@@ -27,12 +41,18 @@ export interface FirehoseFailedOptions {
   readonly source: Source;
   /** Where records are put. Default: the stream that each object's name tells. */
   readonly stream?: string;
+  /** Where that stream is. Default: where each record's document says that its transform is. */
+  readonly region?: string;
   readonly writer: StreamWriter;
+  readonly worker: Pick<Worker, "process">;
+  /** Which objects the worker is not given, in the words of its function. */
+  readonly noWork: ReturnType<typeof createNoWorkRule>;
   readonly taken: TakenBook;
   /** Its archive takes what is dropped. */
   readonly deadLetters: ObjectStore;
   readonly read: ReturnType<typeof createRecordReader>;
   readonly clock: Clock;
+  readonly log: Logger;
 }
 
 /** The name of the queue, in lists and in the archive. */
@@ -47,13 +67,19 @@ export const firehoseQueueName = "firehose";
  * @throws {StoreError} when the objects cannot be listed.
  */
 export async function openFirehoseFailed(options: FirehoseFailedOptions): Promise<FailureQueue> {
-  const { source, writer, taken, deadLetters, read, clock } = options;
+  const { source, writer, worker, noWork, taken, deadLetters, read, clock, log } = options;
   const { store } = source;
   const streamOf = (key: string) => options.stream ?? streamIn(key);
+  const targetOf = (key: string, document: FailedRecord): DeliveryStream | typeof streamUnknown => {
+    const name = streamOf(key);
+    const region = options.region ?? document.region;
+    if (name === undefined) return streamUnknown;
+    return region === undefined ? regionUnknown : { name, region };
+  };
   let example: string | undefined;
   for await (const { key } of objectsOf(source)) {
     example = streamOf(key);
-    if (example === undefined) {
+    if (example === undefined && !isInvocationKey(key)) {
       throw new ConfigError([
         `the name of ${store.location}/${key} does not begin with a delivery stream's: add ?stream=<name> to the address`,
       ]);
@@ -89,6 +115,14 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
     const { bucket, key, version } = state.object;
     const id = stableUuid(bucket, key, version, String(record.index));
     const common = { id, place: `${bucket}/${key}, record ${record.index + 1}`, [held]: undefined };
+    const invocation = readInvocation(record);
+    if (invocation !== undefined) {
+      const { notification, body } = invocation;
+      const message = { body, receives: 1, sentAt: info.lastModified };
+      const known = describeNotification(message, notification);
+      const content = Buffer.from(body);
+      return { ...common, ...known, content, [held]: { state, index: record.index, notification } };
+    }
     const document = "code" in record ? record : readFailedRecord(record.value);
     if ("data" in document) {
       const { data, code, reason, action, attempts } = document;
@@ -110,7 +144,10 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
       ...common,
       code: document.code,
       reason: document.reason,
-      action: "It cannot be put back: see what it is, then drop it; the archive keeps its bytes.",
+      action:
+        document.code === "NOT_A_FAILED_RECORD" && "raw" in record
+          ? unknownAction(record.raw)
+          : "It cannot be put back: see what it is, then drop it; the archive keeps its bytes.",
       attempts: 0,
       firstAt: info.lastModified,
       lastAt: info.lastModified,
@@ -166,12 +203,46 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
     return (index) => !contains(ranges, index);
   }
 
+  /** Through the worker, one after the other: an object may take minutes. */
+  async function giveToWorker(
+    state: FailedObject,
+    asked: readonly Asked[],
+    outcomes: QueueOutcome[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const objects = asked.reduce((sum, { notification }) => sum + notification.objects.length, 0);
+    let release: (() => Promise<void>) | undefined;
+    try {
+      release = await taken.claim(state.object, objects * objectBudgetMs + putBudgetMs);
+      const isThere = await stillThere(state);
+      for (const { position, index, notification } of asked) {
+        const unknown = refusedUnread(notification);
+        if (!isThere(index)) outcomes[position] = gone;
+        else if (unknown !== undefined) outcomes[position] = { status: "refused", ...unknown };
+        else {
+          const hold = () => Promise.resolve(true);
+          const outcome = await processNotification(notification, { worker, noWork, clock, signal, hold });
+          if (outcome.status === "delivered") await note(state, [index]);
+          outcomes[position] = outcome;
+        }
+      }
+    } catch (error) {
+      const outcome = keptBecause(error);
+      for (const { position } of asked) if (outcomes[position] === notOurs) outcomes[position] = outcome;
+    } finally {
+      await release?.().catch(() => {});
+    }
+  }
+
+  /** Codes of what an operator has been told once. */
+  const told = new Set<string>();
+
   const queue: FailureQueue = {
     name: firehoseQueueName,
     target:
       options.stream !== undefined
-        ? `the delivery stream ${options.stream}`
-        : `the delivery stream that each object came from${example === undefined ? "" : `, such as ${example}`}`,
+        ? `the delivery stream ${options.stream}${options.region === undefined ? "" : ` in ${options.region}`}`
+        : `the delivery stream that each object came from${example === undefined ? ", or the worker" : `, such as ${example}`}`,
     limits: { itemsPerRequest: recordsPerCall, requestsPerSecond: callsPerSecond },
     repeats: {
       effect: "merged",
@@ -187,8 +258,17 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
     },
 
     async judge(entry) {
-      const document = heldBy(entry)?.document;
-      if (document === undefined) return { status: "fails", code: entry.code, reason: entry.reason };
+      const { document, state, notification } = heldBy(entry) ?? {};
+      if (notification !== undefined) return judgeNotification(notification, entry.code);
+      if (document === undefined || state === undefined) {
+        return { status: "fails", code: entry.code, reason: entry.reason };
+      }
+      const target = targetOf(state.object.key, document);
+      if ("code" in target) {
+        if (!told.has(target.code)) log.warn("records cannot be put back", { reason: target.reason });
+        told.add(target.code);
+        return { status: "fails", ...target };
+      }
       return read(document.data, entry.id, clock.now()).verdict;
     },
 
@@ -198,23 +278,34 @@ export async function openFirehoseFailed(options: FirehoseFailedOptions): Promis
       /** By stream: which of the entries go there. */
       const streams = new Map<string, ToStream>();
       try {
-        for (const [state, group] of byObject(entries)) {
+        for (const [state, all] of byObject(entries)) {
+          const asked = all.flatMap(({ notification, ...each }) =>
+            notification === undefined ? [] : [{ ...each, notification }],
+          );
+          const group = all.filter((each) => each.notification === undefined);
+          if (asked.length > 0) await giveToWorker(state, asked, outcomes, signal);
+          if (group.length === 0) continue;
           try {
             releases.push(await taken.claim(state.object, putBudgetMs));
             const isThere = await stillThere(state);
             for (const { position, index, document } of group) {
-              const name = streamOf(state.object.key);
-              if (!isThere(index)) outcomes[position] = gone;
-              else if (document === undefined) outcomes[position] = refusedAs(entries[position]);
-              else if (name === undefined) outcomes[position] = streamUnknown;
-              else {
-                const { region, data } = document;
-                const to = JSON.stringify([region, name]);
-                const stream = { name, ...(region === undefined ? {} : { region }) };
-                const known = streams.get(to) ?? { stream, wanted: [] };
-                known.wanted.push({ position, state, index, data });
-                streams.set(to, known);
+              if (!isThere(index)) {
+                outcomes[position] = gone;
+                continue;
               }
+              if (document === undefined) {
+                outcomes[position] = refusedAs(entries[position]);
+                continue;
+              }
+              const stream = targetOf(state.object.key, document);
+              if ("code" in stream) {
+                outcomes[position] = { status: "refused", ...stream };
+                continue;
+              }
+              const to = JSON.stringify([stream.region, stream.name]);
+              const known = streams.get(to) ?? { stream, wanted: [] };
+              known.wanted.push({ position, state, index, data: document.data });
+              streams.set(to, known);
             }
           } catch (error) {
             const outcome = keptBecause(error);
@@ -302,7 +393,11 @@ interface Held {
   readonly index: number;
   /** Absent when it is none of Firehose's. */
   readonly document?: FailedRecord;
+  /** Of an invocation that Lambda gave up. */
+  readonly notification?: Notification;
 }
+
+type Asked = Held & { readonly position: number; readonly notification: Notification };
 
 interface Wanted {
   readonly position: number;
@@ -358,10 +453,15 @@ const gone: QueueOutcome = {
   status: "kept",
   reason: "it is no longer there: somebody else has put it back or dropped it",
 };
-const streamUnknown: QueueOutcome = {
-  status: "refused",
+const streamUnknown = {
   code: "STREAM_UNKNOWN",
   reason: "the object's name does not begin with a delivery stream's: add ?stream=<name> to the address",
+};
+/** Never guessed: a stream of the same name in another region would take the record, and the entry would be gone. */
+const regionUnknown = {
+  code: "REGION_UNKNOWN",
+  reason:
+    "the document names no transform, so nothing says in which region the stream is: add ?region=<region> to the address",
 };
 
 function refusedAs(entry: QueueEntry | undefined): QueueOutcome {

@@ -7,8 +7,8 @@ import type { QueueOutcome } from "./queue.ts";
 
 export interface DeliveryStream {
   readonly name: string;
-  /** Default: the one that the AWS tools are configured for. */
-  readonly region?: string;
+  /** Always told: the one that the shell is configured for may have another stream of the same name. */
+  readonly region: string;
 }
 
 export interface StreamWriter {
@@ -59,15 +59,15 @@ export function createStreamWriter(options: StreamWriterOptions): StreamWriter {
   const { clock, random } = options;
   const own = new Map<string, FirehoseClient>();
 
-  async function connect(region: string | undefined) {
+  async function connect(region: string) {
     const sdk = await import("@aws-sdk/client-firehose");
-    const known = options.client ?? own.get(region ?? "");
+    const known = options.client ?? own.get(region);
     if (known !== undefined) return { sdk, client: known };
     const client = new sdk.FirehoseClient({
-      ...(region === undefined ? {} : { region }),
+      region,
       requestHandler: { connectionTimeout, requestTimeout },
     });
-    own.set(region ?? "", client);
+    own.set(region, client);
     return { sdk, client };
   }
 

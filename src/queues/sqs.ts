@@ -1,6 +1,7 @@
 // A dead-letter queue in SQS: bus events go back into the stream, notifications back to the worker.
 import type { Clock } from "../delivery/clock.ts";
 import type { JsonObject } from "../event.ts";
+import type { createNoWorkRule } from "../intake/no-work.ts";
 import type { Message as Notification } from "../intake/notification.ts";
 import type { Logger } from "../log.ts";
 import type { EventRule } from "../routing/event-rules.ts";
@@ -11,10 +12,12 @@ import { type BusMessage, describeBusMessage, readBusMessage, type Unready } fro
 import { type MessageBox, messagesPerCall, type QueueMessage } from "./messages.ts";
 import {
   describeNotification,
+  judgeNotification,
   lost,
   objectBudgetMs,
   processNotification,
   readNotification,
+  refusedUnread,
 } from "./notification-message.ts";
 import { putBudgetMs, type StreamWriter } from "./put-records.ts";
 import type { FailureQueue, QueueEntry, QueueOutcome } from "./queue.ts";
@@ -26,6 +29,8 @@ export interface SqsQueueOptions {
   readonly box: MessageBox;
   readonly writer: StreamWriter;
   readonly worker: Pick<Worker, "process">;
+  /** Which objects the worker is not given, in the words of its function. */
+  readonly noWork: ReturnType<typeof createNoWorkRule>;
   /** Of the catalog, when there is one. */
   readonly rules: readonly EventRule[] | undefined;
   /** Its archive takes what is dropped. */
@@ -59,7 +64,7 @@ const mostInFlight = 120_000;
  * into a delivery stream has its attributes, everything else may be a notification.
  */
 export function createSqsQueue(options: SqsQueueOptions): FailureQueue {
-  const { url, box, writer, worker, rules, deadLetters, read, clock, log } = options;
+  const { url, box, writer, worker, noWork, rules, deadLetters, read, clock, log } = options;
   const name = nameIn(url);
   /** The newest receipt of every message in our hands: only with that can it be held and removed. */
   const handles = new Map<string, string>();
@@ -148,13 +153,11 @@ export function createSqsQueue(options: SqsQueueOptions): FailureQueue {
     signal: AbortSignal,
   ): Promise<QueueOutcome> {
     const { notification, message } = each;
-    const { malformed, objects, ignored } = notification;
-    if (malformed !== undefined && objects.length === 0 && ignored === 0) {
-      return { status: "refused", code: "MESSAGE_UNKNOWN", reason: malformed };
-    }
+    const unknown = refusedUnread(notification);
+    if (unknown !== undefined) return { status: "refused", ...unknown };
     const hold = async () => (await keep([each], processSeconds)).has(message.id);
     if (!(await hold())) return lost;
-    const outcome = await processNotification(notification, { worker, clock, signal, hold });
+    const outcome = await processNotification(notification, { worker, noWork, clock, signal, hold });
     return outcome.status === "delivered" ? ((await remove([each])).get(message.id) ?? outcome) : outcome;
   }
 
@@ -207,10 +210,8 @@ export function createSqsQueue(options: SqsQueueOptions): FailureQueue {
         if (isBytes(record)) return read(record, entry.id, clock.now()).verdict;
         return { status: "fails", ...record };
       }
-      const malformed = notification?.malformed;
-      if (malformed !== undefined) return { status: "fails", code: entry.code, reason: malformed };
-      if (notification?.objects.length === 0) return { status: "passes" };
-      return { status: "unknown", reason: "the worker has to read the objects and their books" };
+      if (notification !== undefined) return judgeNotification(notification, entry.code);
+      return { status: "unknown", reason: "it is no entry of this queue: list the queue again" };
     },
 
     async putBack(entries, { signal }) {

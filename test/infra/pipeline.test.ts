@@ -271,6 +271,12 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
           (action) => `${action} arn:<AWS::Partition>:timestream:${account}:database/product/table/*`,
         ),
         "timestream:DescribeEndpoints *",
+        ...workers().map(
+          ({ properties }) =>
+            `lambda:InvokeFunction <${byId(properties["FunctionName"]).id.replace(/[0-9A-F]{8}$/, "")}.Arn>:*`,
+        ),
+        ...["s3:GetObject", "s3:GetObjectVersion"].map((action) => `${action} ${books}/backfill/manifests/*`),
+        `s3:PutObject ${books}/backfill/reports/*`,
       ].sort(),
     );
   });

@@ -3,8 +3,10 @@ import { expect, test } from "vitest";
 import { type FailureCode, failureAdvice } from "../../src/lambda/failures.ts";
 
 test("every code that the handler gives by itself is in the table", () => {
-  const source = readFileSync(new URL("../../src/lambda/worker.ts", import.meta.url), "utf8");
-  const given = [...source.matchAll(/code: "([A-Z_]+)"/g)].map(([, code]) => code ?? "");
+  const sources = ["lambda/worker.ts", "intake/no-work.ts"].map((file) =>
+    readFileSync(new URL(`../../src/${file}`, import.meta.url), "utf8"),
+  );
+  const given = [...sources.join("\n").matchAll(/code: "([A-Z_]+)"/g)].map(([, code]) => code ?? "");
   expect(new Set(given)).toEqual(
     new Set<FailureCode>(["OUT_OF_TIME", "OWN_BUCKET", "MALFORMED", "UNEXPECTED"]),
   );

@@ -85,13 +85,24 @@ test(
         Records: [{ eventName: "ObjectCreated:Put", s3: { bucket: { name: "data" }, object: { key } } }],
       }),
     );
+    // What the command itself writes below RECEIPTS is in the bucket of the events, too.
+    const receipt = { bucket: { name: "data" }, object: { key: "fanout/receipts/books/x.json" } };
+    const other = { ...event, metadata: { tenant_id: "acme", event_id: "of-a-receipt" } };
+    s3.put("data", receipt.object.key, JSON.stringify(other));
+    world.sqs.send(JSON.stringify({ Records: [{ eventName: "ObjectCreated:Put", s3: receipt }] }));
     world.sqs.send("nobody knows what this is");
     const file = await world.putObject(failed);
-    const env = { ...vendors.env, ...world.env, SINKS: "segment", AWS_ENDPOINT_URL_S3: served.url };
+    const env = {
+      ...vendors.env,
+      ...world.env,
+      SINKS: "segment",
+      AWS_ENDPOINT_URL_S3: served.url,
+      RECEIPTS: "s3://data/fanout/receipts",
+    };
     const dlq = (...args: readonly string[]) => fanout(["dlq", ...args, "--json"], env, world.folder);
 
     const replayed = await dlq("replay", "--queue", world.queueUrl);
-    expect(JSON.parse(replayed.stdout)).toMatchObject({ outcome: "finished", delivered: 2, left: {} });
+    expect(JSON.parse(replayed.stdout)).toMatchObject({ outcome: "finished", delivered: 3, left: {} });
     expect(world.firehose.taken.get("product-events")?.map((text) => JSON.parse(text))).toEqual([event]);
     expect([...vendors.stored.segment.values()]).toEqual([1]);
     expect(world.sqs.bodies).toEqual(["nobody knows what this is"]);

@@ -340,6 +340,9 @@ test("of several objects in a message the good ones are processed, and it stays 
   world.sqs.send(JSON.stringify({ Records: [...records, { s3: {} }] }));
   world.sqs.send(JSON.stringify({ Records: records.slice(0, 2) }));
   const queue = await world.open(world.queueUrl, { worker });
+  expect(
+    (await entriesOf(queue)).map(({ action }) => /drop/.test(action) && /fanout run/.test(action)),
+  ).toEqual([true, false]);
   expect(await putAllBack(queue)).toMatchObject([
     { status: "refused", code: "MALFORMED" },
     { status: "refused", code: "NOT_FOUND", reason: "b is gone" },
@@ -380,6 +383,103 @@ test("every envelope is understood; what is no work is removed without any", asy
     "data/raw+key",
   ]);
   expect(world.sqs.bodies).toEqual([]);
+});
+
+const destination = (condition: string, requestPayload: unknown) => ({
+  version: "1.0",
+  requestContext: {
+    requestId: "r",
+    functionArn: "arn:aws:lambda:eu-central-1:123456789012:function:worker:$LATEST",
+    condition,
+    approximateInvokeCount: 3,
+  },
+  requestPayload,
+  responseContext: { statusCode: 200, functionError: "Unhandled" },
+  responsePayload: { errorMessage: "SECRET" },
+});
+
+test("what Lambda's on-failure destination holds goes back to the worker, whatever the function was asked by", async () => {
+  const world = await operatorsWorld();
+  const { worker, processed } = scriptedWorker();
+  const asked = JSON.parse(created("Data/x"));
+  const bus = {
+    source: "aws.s3",
+    "detail-type": "AWS API Call via CloudTrail",
+    detail: {
+      eventSource: "s3.amazonaws.com",
+      eventName: "PutObject",
+      requestParameters: { bucketName: "data", key: "Data/trail" },
+    },
+  };
+  const failed = destination("RetriesExhausted", asked);
+  for (const body of [
+    failed,
+    destination("EventAgeExceeded", { Records: [{ Sns: { Message: created("Data/sns") } }] }),
+    destination("RetriesExhausted", bus),
+    destination("RetriesExhausted", [{ messageId: "m", body: created("Data/pipe") }]),
+    { Type: "Notification", Message: JSON.stringify(failed) },
+    { source: "lambda", "detail-type": "Lambda Function Invocation Result - Failure", detail: failed },
+  ]) {
+    world.sqs.send(JSON.stringify(body));
+  }
+  const queue = await world.open(world.queueUrl, { worker });
+  const entries = await entriesOf(queue);
+  expect(entries.map(({ code }) => code)).toEqual(Array.from({ length: 6 }, () => "NOT_ACKNOWLEDGED"));
+  expect(entries[0]).toMatchObject({
+    attempts: 3,
+    reason: "Lambda ended the worker's asynchronous invocation with RetriesExhausted",
+    action: expect.stringContaining("put it back"),
+  });
+  expect(JSON.stringify(entries.map(({ content: _, ...entry }) => entry))).not.toContain("SECRET");
+  expect(statuses(await queue.putBack(entries, order))).toEqual(Array.from({ length: 6 }, () => "delivered"));
+  expect(processed).toEqual([
+    "data/Data/x",
+    "data/Data/sns",
+    "data/Data/trail",
+    "data/Data/pipe",
+    "data/Data/x",
+    "data/Data/x",
+  ]);
+  expect(world.sqs.bodies).toEqual([]);
+});
+
+test.each([
+  { requestPayload: { objects: ["s3://data/Data/x"] } },
+  { bucket: "data", key: "Data/x" },
+  {
+    source: "aws.s3",
+    "detail-type": "Object Made",
+    detail: { bucket: { name: "data" }, object: { key: "x" } },
+  },
+])("what may name an object is never to be dropped before the object is delivered: %j", async (content) => {
+  const world = await operatorsWorld();
+  world.sqs.send(JSON.stringify(content));
+  const [entry] = await entriesOf(await world.open(world.queueUrl));
+  expect(entry).toMatchObject({
+    code: "MESSAGE_UNKNOWN",
+    action: expect.stringMatching(/deliver the object with fanout run .* and drop the message only when/),
+  });
+});
+
+test("the worker's own objects are no more given to it than by its function, and an unclear bucket is refused", async () => {
+  const world = await operatorsWorld();
+  const { worker, processed } = scriptedWorker();
+  for (const key of ["fanout/receipts/books/x.json", "fanout/dead/sink=a/x.gz", "Error/x", "Data/x"]) {
+    world.sqs.send(created(key));
+  }
+  const own = ["s3://data/fanout/receipts", "s3://data/fanout/dead/", "file:///elsewhere"];
+  const queue = await world.open(world.queueUrl, { worker, own });
+  expect(statuses(await putAllBack(queue))).toEqual(Array.from({ length: 4 }, () => "delivered"));
+  expect(processed).toEqual(["data/Data/x"]);
+  expect(world.sqs.bodies).toEqual([]);
+
+  world.sqs.send(created("Data/y"));
+  const unclear = await world.open(world.queueUrl, { worker, own: ["s3://data"] });
+  expect(await putAllBack(unclear)).toMatchObject([
+    { status: "refused", code: "OWN_BUCKET", reason: expect.stringMatching(/give them a prefix$/) },
+  ]);
+  expect(processed).toHaveLength(1);
+  expect(world.sqs.bodies).toHaveLength(1);
 });
 
 test("while an object is processed, for minutes, nobody else gets its message", async () => {

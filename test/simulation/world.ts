@@ -476,8 +476,9 @@ function byQueue(worker: Worker, process: Process, oracle: Oracle): Deliver {
         finished = true;
       });
     return objects.map(async (_, index) => {
-      const { batchItemFailures } = await answer;
-      const failed = batchItemFailures.some(({ itemIdentifier }) => itemIdentifier === `m${index}`);
+      const given = await answer;
+      if (!("batchItemFailures" in given)) throw new Error("a queue was answered as a job is");
+      const failed = given.batchItemFailures.some(({ itemIdentifier }) => itemIdentifier === `m${index}`);
       // The handler has told why in its log.
       if (failed) throw new StoreError("TRANSIENT", "the message was given back");
     });
