@@ -133,7 +133,9 @@ function deliveryPermissions(scope: Construct, props: DeliveryProps): readonly P
   const stack = Stack.of(scope);
   return [
     {
-      actions: ["s3:GetObject"],
+      // Of a bucket with versions, HEAD and GET name the version.
+      // https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+      actions: ["s3:GetObject", "s3:GetObjectVersion"],
       resources: [data.arnForObjects(`${dataPrefix}*`)],
       wildcard: "The stream names its objects; the function reads whichever it is told of below the prefix.",
     },

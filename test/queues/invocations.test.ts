@@ -37,7 +37,7 @@ function scriptedWorker(act: (ref: ObjectRef) => void = () => {}) {
         processed.push(`${ref.bucket}/${ref.key}`);
         act(ref);
         const object = { bucket: ref.bucket, key: ref.key, version: ref.version ?? "1" };
-        return { object, records: 0, valid: 0, invalid: 0, sinks: {}, unread: false };
+        return { object, records: 0, valid: 0, invalid: 0, sinks: {}, unread: false, settled: [], busy: [] };
       },
     },
   };

@@ -14,7 +14,7 @@ import {
   statementsOf,
 } from "../../../infra/template.ts";
 import { type Clock, systemClock } from "../../../src/delivery/clock.ts";
-import { type Fault, type ServedTwin, serveTwin, type TwinHandler } from "../../../src/testing/index.ts";
+import { type ServedTwin, serveTwin, type TwinHandler } from "../../../src/testing/index.ts";
 import { AwsRefusal, awsJson, numberOf, textOf } from "../../support/aws-json.ts";
 import { createS3Twin, type S3Twin, s3Refusal } from "../../support/s3-twin.ts";
 import { type SinkName, serveVendors, type Vendors } from "../../support/vendors.ts";
@@ -57,8 +57,8 @@ export interface World {
   notifyAgain(key: string, version: string): void;
   /** Functions that do not run: their messages wait. By a part of the name, such as `mixpanel`. */
   readonly paused: Set<string>;
-  /** A fault of S3 for the requests that it is asked about. */
-  s3Fault: ((request: Request, role: string) => Fault | undefined) | undefined;
+  /** What S3 answers instead of its usual answer, as long as it is set. */
+  s3Fault?: (request: Request, usual: () => Promise<Response>) => Promise<Response>;
   /** Lets the queues' messages that are due reach their workers, until none is due. */
   run(): Promise<void>;
   /** Every replayer once, at the same time. */
@@ -113,7 +113,6 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     lines,
     invocations,
     paused,
-    s3Fault: undefined,
     get queues() {
       return running.queues;
     },
@@ -214,7 +213,10 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     const queues = new Map<string, Queue>();
     for (const { id, properties } of all("AWS::SQS::Queue")) {
       const { maxReceiveCount, deadLetterTargetArn } = fieldsOf(properties["RedrivePolicy"]);
-      const target = names.resolve(flatten(deadLetterTargetArn)).split(":").at(-1) ?? "";
+      const target =
+        deadLetterTargetArn === undefined
+          ? ""
+          : (names.resolve(flatten(deadLetterTargetArn)).split(":").at(-1) ?? "");
       queues.set(
         id,
         createQueue({
@@ -284,7 +286,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
       return allowed;
     };
     const servers = await Promise.all([
-      serveTwin(guardedS3(check, role)),
+      serveTwin(guardedS3(check)),
       serveTwin(secrets(check)),
       serveTwin(guardedQueues(check, queues)),
       serveTwin(guardedTimestream(check)),
@@ -314,7 +316,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
   type Check = (access: Omit<Access, "principal">) => boolean;
 
   /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html */
-  function guardedS3(check: Check, role: string): TwinHandler {
+  function guardedS3(check: Check): TwinHandler {
     return async (request) => {
       const url = new URL(request.url);
       const [, bucket = "", path = ""] = /^\/([^/]*)\/?(.*)$/s.exec(url.pathname) ?? [];
@@ -327,18 +329,11 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
           headers: headers ?? {},
         });
       };
-      const fault = world.s3Fault?.(request, role);
-      if (fault?.kind === "status") {
-        const { status, headers, body } = fault;
-        return new Response(request.method === "HEAD" ? null : (body ?? null), {
-          status,
-          headers: headers ?? {},
-        });
-      }
       const { action, context } = s3Action(request.method, key, url.searchParams, request.headers);
       const resource = key === "" ? arn : `${arn}/${key}`;
       if (!check({ action, resource, context })) return refuse("AccessDenied");
-      const answer = await s3.handle(request);
+      const usual = async () => await s3.handle(request);
+      const answer = await (world.s3Fault === undefined ? usual() : world.s3Fault(request, usual));
       // S3 says that a key is free only to whom may list.
       if (answer.status === 404 && key !== "") {
         if (!check({ action: "s3:ListBucket", resource: arn, context: {} })) return refuse("AccessDenied");
