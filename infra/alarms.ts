@@ -96,26 +96,26 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
       alarm(
         `${sink}-waiting-letters`,
         `Records that ${sink} refused for good wait for a decision: see fanout dlq.`,
-        gauge("WaitingDeadLetters", sink, "Maximum"),
+        gauge(scope, "WaitingDeadLetters", sink, "Maximum"),
         { above: 0 },
       );
       alarm(
         `${sink}-waiting-long`,
         `Records have waited for ${sink} for ${waitingMinutes} minutes: the sink is down, or refuses its credentials.`,
-        gauge("WaitingDeferrals", sink, "Minimum"),
+        gauge(scope, "WaitingDeferrals", sink, "Minimum"),
         { above: 0, periods: waitingMinutes / gaugeMinutes },
       );
       alarm(
         `${sink}-given-up`,
         `Records have waited for ${sink} for so long that the replayer leaves them to a person: see fanout dlq.`,
-        gauge("DeferralsGivenUp", sink, "Maximum"),
+        gauge(scope, "DeferralsGivenUp", sink, "Maximum"),
         { above: 0 },
       );
       alarm(
         `${sink}-freshness`,
         `Even the newest event that reached ${sink} was ${lateMinutes} minutes old, three times in a row.`,
         // The least of a period: what a replay delivers late does not hide, nor fake, how fresh the rest is.
-        sinkMetric("Freshness", sink, "Minimum"),
+        sinkMetric(scope, "Freshness", sink, "Minimum"),
         { above: lateMinutes * minute, periods: 3 },
       );
     }
@@ -123,7 +123,7 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
   alarm(
     "intake-waiting-letters",
     "Records that are no valid events wait for a decision: see fanout dlq.",
-    gauge("WaitingDeadLetters", intakeLane, "Maximum"),
+    gauge(scope, "WaitingDeadLetters", intakeLane, "Maximum"),
     { above: 0 },
   );
   alarm(
@@ -137,13 +137,13 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
   alarm(
     "transform-refused",
     "The transform refused records: they are below Error/, with the reason in its log.",
-    transformMetric("refused"),
+    transformMetric(scope, "refused"),
     { above: 0 },
   );
   alarm(
     "tenant-directory-down",
     "The tenants' directory does not answer: events go on without names, or are refused, as configured.",
-    transformMetric("directoryDown"),
+    transformMetric(scope, "directoryDown"),
     { above: 0, periods: 3 },
   );
   alarm(
@@ -167,8 +167,8 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
   return topic;
 }
 
-function gauge(figure: SinkFigure, sink: string, statistic: Statistic): cloudwatch.Metric {
-  return sinkMetric(figure, sink, statistic).with({ period: Duration.minutes(gaugeMinutes) });
+function gauge(scope: Construct, figure: SinkFigure, sink: string, statistic: Statistic): cloudwatch.Metric {
+  return sinkMetric(scope, figure, sink, statistic).with({ period: Duration.minutes(gaugeMinutes) });
 }
 
 interface When {

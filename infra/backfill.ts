@@ -4,12 +4,14 @@ import type * as iam from "aws-cdk-lib/aws-iam";
 import type * as s3 from "aws-cdk-lib/aws-s3";
 import { Construct } from "constructs";
 import type { Delivery } from "./delivery.ts";
-import { createRole } from "./role.ts";
+import { createRole, forThisAccount } from "./role.ts";
 
 export interface BackfillProps {
   readonly deliveries: readonly Delivery[];
   /** Holds the manifests and takes the reports: the workers hear of nothing in it. */
   readonly books: s3.Bucket;
+  /** Ask the service for which account it comes, which AWS does not document that it tells. */
+  readonly strictTrust: boolean;
 }
 
 /** Where a job finds its list of objects, and where it writes what became of each. */
@@ -17,10 +19,14 @@ export const manifestsPrefix = "backfill/manifests/";
 export const reportsPrefix = "backfill/reports/";
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-iam-role-policies.html */
-export function createBackfill(parent: Construct, { deliveries, books }: BackfillProps): iam.Role {
-  return createRole(new Construct(parent, "Backfill"), "Role", {
-    service: "batchoperations.s3.amazonaws.com",
-    onlyFromAccount: true,
+export function createBackfill(
+  parent: Construct,
+  { deliveries, books, strictTrust }: BackfillProps,
+): iam.Role {
+  const scope = new Construct(parent, "Backfill");
+  return createRole(scope, "Role", {
+    principal: "batchoperations.s3.amazonaws.com",
+    ...(strictTrust && { trust: forThisAccount(scope) }),
     description: "What a backfill may do: read its manifest, call the workers, write its report",
     permissions: [
       {

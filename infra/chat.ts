@@ -1,6 +1,6 @@
 // Alarms in a Slack channel: what the chat may look at is what an alarm shows, and nobody can ask it for more.
 
-import { Validations } from "aws-cdk-lib";
+import { Stack, Validations } from "aws-cdk-lib";
 import * as chatbot from "aws-cdk-lib/aws-chatbot";
 import * as iam from "aws-cdk-lib/aws-iam";
 import type * as sns from "aws-cdk-lib/aws-sns";
@@ -25,7 +25,7 @@ const reason = "CloudWatch's figures belong to no resource that a policy could n
 export function createChat(parent: Construct, { topic, channel }: ChatProps): void {
   const scope = new Construct(parent, "Chat");
   const role = createRole(scope, "Role", {
-    service: "chatbot.amazonaws.com",
+    principal: "chatbot.amazonaws.com",
     description: "What a chat sees of an alarm",
     permissions: [{ actions, resources: ["*"], wildcard: reason }],
   });
@@ -36,7 +36,8 @@ export function createChat(parent: Construct, { topic, channel }: ChatProps): vo
   });
   Validations.of(guardrail).acknowledge({ id: "AwsSolutions-IAM5[Resource::*]", reason });
   new chatbot.CfnSlackChannelConfiguration(scope, "Slack", {
-    configurationName: `firehose-fanout-${channel.channelId}`,
+    // Two deployments may tell the same channel.
+    configurationName: `${Stack.of(scope).stackName}-${channel.channelId}`,
     slackWorkspaceId: channel.workspaceId,
     slackChannelId: channel.channelId,
     iamRoleArn: role.roleArn,

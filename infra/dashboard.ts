@@ -24,7 +24,7 @@ export function createDashboard(
   const bySink = (title: string, figure: SinkFigure, statistic: Statistic) =>
     graph(
       title,
-      sinks.map((sink) => sinkMetric(figure, sink, statistic).with({ label: sink })),
+      sinks.map((sink) => sinkMetric(scope, figure, sink, statistic).with({ label: sink })),
     );
   return new cloudwatch.Dashboard(scope, "Dashboard", {
     widgets: [
@@ -50,8 +50,8 @@ export function createDashboard(
       ],
       [
         graph("Records read, and those that are no events", [
-          intakeMetric("Records"),
-          intakeMetric("Invalid"),
+          intakeMetric(scope, "Records"),
+          intakeMetric(scope, "Invalid"),
         ]),
         graph("Stream: records in, age of the oldest (s)", [
           streamMetric(stream.name, "IncomingRecords", "Sum"),

@@ -9,7 +9,7 @@ import * as sqs from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 import { deferralsPrefix } from "../src/books/books.ts";
 import { intakeLane } from "../src/dead-letter/dead-letter.ts";
-import { createFunction } from "./function.ts";
+import { createFunction, type Vpc } from "./function.ts";
 import { createDeadLetterQueue, safeQueue } from "./queue.ts";
 import type { Permission } from "./role.ts";
 import { secretsOf } from "./sinks.ts";
@@ -29,6 +29,7 @@ export interface DeliveryProps {
   readonly secretPrefix: string;
   /** The database of the sink `timestream`. */
   readonly timestreamDatabase: string;
+  readonly vpc?: Vpc | undefined;
 }
 
 export interface Delivery {
@@ -74,6 +75,7 @@ export function createDelivery(parent: Construct, props: DeliveryProps): Deliver
   );
 
   const common = {
+    vpc: props.vpc,
     memoryMb,
     timeoutSeconds: workerSeconds,
     secrets: secretsOf(sinks).map((adapter) => `${props.secretPrefix}${adapter}`),
@@ -130,7 +132,8 @@ export function createDelivery(parent: Construct, props: DeliveryProps): Deliver
 function deliveryPermissions(scope: Construct, props: DeliveryProps): readonly Permission[] {
   const { sinks, timestreamDatabase } = props;
   const { data, books } = props.storage;
-  const stack = Stack.of(scope);
+  const ofLanes = (keysOf: (lane: string) => readonly string[]) =>
+    [...sinks, intakeLane].flatMap((lane) => keysOf(lane).map((keys) => books.arnForObjects(keys)));
   return [
     {
       // Of a bucket with versions, HEAD and GET name the version.
@@ -146,35 +149,50 @@ function deliveryPermissions(scope: Construct, props: DeliveryProps): readonly P
       resources: [data.bucketArn, books.bucketArn],
     },
     {
-      actions: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
-      resources: [...sinks, intakeLane].flatMap((lane) =>
-        [
-          `${receiptsPrefix}/books/*/${lane}/*`,
-          `${receiptsPrefix}/${deferralsPrefix}sink=${lane}/*`,
-          `${deadLettersPrefix}/sink=${lane}/*`,
-        ].map((keys) => books.arnForObjects(keys)),
-      ),
+      // Receipts and letters are evidence: they are created, and only an operator replaces or removes them.
+      actions: ["s3:GetObject", "s3:PutObject"],
+      resources: ofLanes((lane) => [
+        `${receiptsPrefix}/books/*/${lane}/*`,
+        `${receiptsPrefix}/${deferralsPrefix}sink=${lane}/*`,
+        `${deadLettersPrefix}/sink=${lane}/*`,
+      ]),
       wildcard: "Books and dead letters are named after objects; each function has those of its sinks alone.",
     },
-    ...(sinks.includes("timestream")
-      ? [
-          {
-            actions: ["timestream:WriteRecords", "timestream:CreateTable"],
-            resources: [
-              stack.formatArn({
-                service: "timestream",
-                resource: "database",
-                resourceName: `${timestreamDatabase}/table/*`,
-              }),
-            ],
-            wildcard: "One table a tenant, which appears with the tenant's first event.",
-          },
-          {
-            actions: ["timestream:DescribeEndpoints"],
-            resources: ["*"],
-            wildcard: "The SDK asks where its account is served; the action knows no resource.",
-          },
-        ]
-      : []),
+    {
+      // A claim under which nothing was written is given back, and a deferral of which nothing is left goes.
+      actions: ["s3:DeleteObject"],
+      resources: ofLanes((lane) => [
+        `${receiptsPrefix}/books/*/${lane}/*.claim.json`,
+        `${receiptsPrefix}/${deferralsPrefix}sink=${lane}/*`,
+      ]),
+      wildcard: "Claims and deferrals are named after objects; each function has those of its sinks alone.",
+    },
+    ...timestreamPermissions(scope, sinks, timestreamDatabase),
+  ];
+}
+
+/** What writing to Timestream takes; nothing where no sink does. */
+export function timestreamPermissions(
+  scope: Construct,
+  sinks: readonly string[],
+  database: string,
+): readonly Permission[] {
+  if (!sinks.includes("timestream")) return [];
+  const tables = Stack.of(scope).formatArn({
+    service: "timestream",
+    resource: "database",
+    resourceName: `${database}/table/*`,
+  });
+  return [
+    {
+      actions: ["timestream:WriteRecords", "timestream:CreateTable"],
+      resources: [tables],
+      wildcard: "One table a tenant, which appears with the tenant's first event.",
+    },
+    {
+      actions: ["timestream:DescribeEndpoints"],
+      resources: ["*"],
+      wildcard: "The SDK asks where its account is served; the action knows no resource.",
+    },
   ];
 }

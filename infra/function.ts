@@ -3,6 +3,7 @@ import { Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
 import * as lambda from "aws-cdk-lib/aws-lambda";
 import * as logs from "aws-cdk-lib/aws-logs";
 import type { Construct } from "constructs";
+import { namespaceOf } from "./metrics.ts";
 import { createRole, type Permission } from "./role.ts";
 
 export interface FunctionProps {
@@ -14,33 +15,37 @@ export interface FunctionProps {
   readonly permissions: readonly Permission[];
   /** Names of the secrets whose variables the function reads at its cold start. */
   readonly secrets: readonly string[];
+  /** The network that the function runs in. Default: Lambda's own, which reaches every vendor. */
+  readonly vpc?: Vpc | undefined;
+}
+
+/** Subnets with a way out, such as a NAT gateway: vendors and AWS's own services are reached through it. */
+export interface Vpc {
+  readonly subnetIds: readonly string[];
+  readonly securityGroupIds: readonly string[];
 }
 
 /** The names of files are in the log, never payloads; a month is enough to look back from an alarm. */
 const logRetention = logs.RetentionDays.ONE_MONTH;
 
 export function createFunction(scope: Construct, id: string, props: FunctionProps): lambda.Function {
-  const { description, code, environment, memoryMb, timeoutSeconds, permissions, secrets } = props;
-  const stack = Stack.of(scope);
+  const { description, code, environment, memoryMb, timeoutSeconds, permissions, secrets, vpc } = props;
   const logGroup = new logs.LogGroup(scope, `${id}Logs`, {
     retention: logRetention,
     removalPolicy: RemovalPolicy.DESTROY,
   });
   const role = createRole(scope, `${id}Role`, {
-    service: "lambda.amazonaws.com",
+    principal: "lambda.amazonaws.com",
     description: `What the function may do that ${description}`,
     permissions: [
       // The ARN of a log group ends in ":*", which stands for its streams.
       { actions: ["logs:CreateLogStream", "logs:PutLogEvents"], resources: [logGroup.logGroupArn] },
       ...permissions,
-      ...secrets.map((name) => ({
-        actions: ["secretsmanager:GetSecretValue"],
-        // Secrets Manager ends an ARN in six characters of its own, which nobody knows before the secret is made.
-        resources: [stack.formatArn({ service: "secretsmanager", resource: `secret:${name}-??????` })],
-      })),
+      ...secretsPermission(scope, secrets),
+      ...(vpc === undefined ? [] : [vpcPermission]),
     ],
   });
-  return new lambda.Function(scope, id, {
+  const made = new lambda.Function(scope, id, {
     description,
     code,
     handler: "index.handler",
@@ -50,6 +55,39 @@ export function createFunction(scope: Construct, id: string, props: FunctionProp
     timeout: Duration.seconds(timeoutSeconds),
     role,
     logGroup,
-    environment: { ...environment, ...(secrets.length > 0 && { SECRETS: secrets.join(",") }) },
+    environment: {
+      ...environment,
+      METRICS_NAMESPACE: namespaceOf(scope),
+      ...(secrets.length > 0 && { SECRETS: secrets.join(",") }),
+    },
   });
+  const { defaultChild: resource } = made.node;
+  if (vpc !== undefined && resource instanceof lambda.CfnFunction) {
+    resource.vpcConfig = { subnetIds: [...vpc.subnetIds], securityGroupIds: [...vpc.securityGroupIds] };
+  }
+  return made;
 }
+
+/** The right to read these secrets; none for none. */
+export function secretsPermission(scope: Construct, names: readonly string[]): readonly Permission[] {
+  return names.map((name) => ({
+    actions: ["secretsmanager:GetSecretValue"],
+    // Secrets Manager ends an ARN in six characters of its own, which nobody knows before the secret is made.
+    resources: [Stack.of(scope).formatArn({ service: "secretsmanager", resource: `secret:${name}-??????` })],
+  }));
+}
+
+/** https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions */
+const vpcPermission: Permission = {
+  actions: [
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+  ],
+  resources: ["*"],
+  wildcard:
+    "Lambda makes the network interfaces of a function's VPC itself, and AWS documents no narrower right.",
+};

@@ -1,5 +1,5 @@
 // The whole pipeline: from events on buses to one queue and one worker a sink, with what watches it.
-import { Stack } from "aws-cdk-lib";
+import { Stack, Tags } from "aws-cdk-lib";
 import type * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
 import * as iam from "aws-cdk-lib/aws-iam";
 import * as lambda from "aws-cdk-lib/aws-lambda";
@@ -13,6 +13,8 @@ import { bundle, type Entry } from "./bundle.ts";
 import { createChat, type SlackChannel } from "./chat.ts";
 import { createDashboard } from "./dashboard.ts";
 import { createDelivery, type Delivery } from "./delivery.ts";
+import type { Vpc } from "./function.ts";
+import { createOperators } from "./operators.ts";
 import { createRules } from "./rules.ts";
 import { adaptersOf } from "./sinks.ts";
 import { createStorage, type Storage } from "./storage.ts";
@@ -47,6 +49,21 @@ export interface EventFanoutProps {
   readonly slack?: SlackChannel;
   /** Who tells the transform a tenant's name and environment. Default: nobody does. */
   readonly tenants?: TenantsProps;
+  /** Accounts whose events the rules take. Default: the stack's own. */
+  readonly eventAccounts?: readonly string[];
+  /**
+   * Whether Firehose and S3 Batch Operations must say for which account they take their roles. AWS does not document
+   * that they do: try it before you rely on it. Default false.
+   */
+  readonly strictTrust?: boolean;
+  /** Who may take the role for the `fanout` commands: ARNs of roles or users. Default: there is no such role. */
+  readonly operators?: readonly string[];
+  /** ARN of a policy that bounds every role. Default: none. */
+  readonly permissionsBoundaryArn?: string;
+  /** The network that the functions run in. Default: Lambda's own. */
+  readonly vpc?: Vpc;
+  /** Of every resource that can have tags. */
+  readonly resourceTags?: Readonly<Record<string, string>>;
   /** The code of a function. Default: what {@link bundle} makes of it. */
   readonly code?: (entry: Entry, adapters: readonly string[]) => lambda.Code;
 }
@@ -72,6 +89,8 @@ export class EventFanout extends Construct {
   readonly undelivered: sqs.Queue;
   /** For jobs of S3 Batch Operations that deliver history. */
   readonly backfill: iam.Role;
+  /** For the `fanout` commands, when somebody may take it. */
+  readonly operators: iam.Role | undefined;
   readonly alarms: sns.Topic;
   readonly dashboard: cloudwatch.Dashboard;
 
@@ -80,7 +99,7 @@ export class EventFanout extends Construct {
     super(scope, id);
     const { metrics, sinks, topology = "per-sink", compression = "GZIP", concurrency = 4 } = props;
     const { secretPrefix = "fanout/", dataDays = 90, booksDays = 400 } = props;
-    const { timestream = { database: "product", create: true }, tenants } = props;
+    const { timestream = { database: "product", create: true }, tenants, strictTrust = false } = props;
     check(sinks, concurrency);
     const {
       code = (entry: Entry, adapters: readonly string[]) =>
@@ -98,8 +117,14 @@ export class EventFanout extends Construct {
           ? {}
           : { TENANT_DIRECTORY: tenants.directory, TENANT_DIRECTORY_DOWN: tenants.down ?? "pass" },
       transformSecrets: tenants?.secret === true ? [`${secretPrefix}transform`] : [],
+      strictTrust,
+      vpc: props.vpc,
     });
-    this.undelivered = createRules(this, { metrics, streamArn: this.stream.arn });
+    this.undelivered = createRules(this, {
+      metrics,
+      streamArn: this.stream.arn,
+      ...(props.eventAccounts !== undefined && { eventAccounts: props.eventAccounts }),
+    });
     const database =
       sinks.includes("timestream") && timestream.create
         ? createTimestreamDatabase(this, timestream.database)
@@ -117,12 +142,33 @@ export class EventFanout extends Construct {
         concurrency,
         secretPrefix,
         timestreamDatabase: timestream.database,
+        vpc: props.vpc,
       }),
     );
+    if (props.permissionsBoundaryArn !== undefined) {
+      const boundary = iam.ManagedPolicy.fromManagedPolicyArn(this, "Boundary", props.permissionsBoundaryArn);
+      iam.PermissionsBoundary.of(this).apply(boundary);
+    }
+    for (const [key, value] of Object.entries(props.resourceTags ?? {})) Tags.of(this).add(key, value);
     if (database !== undefined) for (const { worker } of this.deliveries) worker.node.addDependency(database);
 
     const { deliveries, stream, undelivered } = this;
-    this.backfill = createBackfill(this, { deliveries, books: this.storage.books });
+    this.backfill = createBackfill(this, { deliveries, books: this.storage.books, strictTrust });
+    this.operators =
+      props.operators === undefined
+        ? undefined
+        : createOperators(this, {
+            principals: props.operators,
+            sinks,
+            storage: this.storage,
+            streamArn: stream.arn,
+            queueArns: [undelivered, ...deliveries.map(({ deadLetters }) => deadLetters)].map(
+              ({ queueArn }) => queueArn,
+            ),
+            backfill: this.backfill,
+            secretPrefix,
+            timestreamDatabase: timestream.database,
+          });
     this.alarms = createAlarms(this, {
       deliveries,
       stream,

@@ -13,27 +13,31 @@ export interface Permission {
 }
 
 export interface RoleProps {
-  /** The service that takes the role. */
-  readonly service: string;
+  /** Who takes the role: the name of a service, or a principal. */
+  readonly principal: string | iam.IPrincipal;
   readonly description: string;
   readonly permissions: readonly Permission[];
-  /** The service takes it only on behalf of this account; for services that say on whose behalf they come. */
-  readonly onlyFromAccount?: boolean;
+  /** Why or for whom the service comes, which it must say when it takes the role. Default: nothing is asked. */
+  readonly trust?: Readonly<Record<string, Readonly<Record<string, string | readonly string[]>>>>;
 }
+
+/** The service comes on behalf of this account. Only for services that say so. */
+export const forThisAccount = (scope: Construct) => ({
+  StringEquals: { "aws:SourceAccount": Stack.of(scope).account },
+});
 
 /** The permissions stand in the role itself, so whatever uses the role is created after all of them. */
 export function createRole(scope: Construct, id: string, props: RoleProps): iam.Role {
-  const { service, description, permissions, onlyFromAccount = false } = props;
+  const { description, permissions, trust } = props;
   const stack = Stack.of(scope);
-  const principal = new iam.ServicePrincipal(service);
+  const principal =
+    typeof props.principal === "string" ? new iam.ServicePrincipal(props.principal) : props.principal;
   const statements = permissions.map(
     ({ actions, resources }) => new iam.PolicyStatement({ actions: [...actions], resources: [...resources] }),
   );
   const role = new iam.Role(scope, id, {
     description,
-    assumedBy: onlyFromAccount
-      ? principal.withConditions({ StringEquals: { "aws:SourceAccount": stack.account } })
-      : principal,
+    assumedBy: trust === undefined ? principal : new iam.PrincipalWithConditions(principal, trust),
     inlinePolicies: { permissions: new iam.PolicyDocument({ statements }) },
   });
   for (const { resources, wildcard } of permissions) {

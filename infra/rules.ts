@@ -7,11 +7,13 @@ import { Construct } from "constructs";
 import type { Metric } from "../src/index.ts";
 import { eventRules } from "../src/routing/event-rules.ts";
 import { createDeadLetterQueue } from "./queue.ts";
-import { createRole } from "./role.ts";
+import { createRole, forThisAccount } from "./role.ts";
 
 export interface RulesProps {
   readonly metrics: readonly Metric[];
   readonly streamArn: string;
+  /** Accounts whose events are taken. Default: this one's alone, since a bus may be open to others. */
+  readonly eventAccounts?: readonly string[];
 }
 
 /** EventBridge's own most: after that an event goes to the dead-letter queue.
@@ -19,7 +21,7 @@ export interface RulesProps {
 const retryPolicy = { maximumEventAgeInSeconds: 24 * 60 * 60, maximumRetryAttempts: 185 };
 
 /** @returns the queue of events that the stream did not take. */
-export function createRules(parent: Construct, { metrics, streamArn }: RulesProps): sqs.Queue {
+export function createRules(parent: Construct, { metrics, streamArn, eventAccounts }: RulesProps): sqs.Queue {
   const scope = new Construct(parent, "Rules");
   const stack = Stack.of(scope);
   const undelivered = createDeadLetterQueue(scope, "Undelivered");
@@ -27,18 +29,22 @@ export function createRules(parent: Construct, { metrics, streamArn }: RulesProp
     id: "AwsSolutions-SQS3",
     reason: "It is a dead-letter queue: of EventBridge's targets, which the check does not look at.",
   });
+  const rules = eventRules(metrics);
+  // By bus, not by rule: a queue's policy has 8,192 bytes, which hold no more than some seventy ARNs.
+  // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html
+  const sources = [...new Set(rules.map(({ busName }) => rulesOf(busName)))];
   const role = createRole(scope, "Role", {
-    service: "events.amazonaws.com",
+    principal: "events.amazonaws.com",
     description: "Puts the catalog's events into the stream",
-    onlyFromAccount: true,
+    // https://docs.aws.amazon.com/eventbridge/latest/userguide/cross-service-confused-deputy-prevention.html
+    trust: { ...forThisAccount(scope), ArnLike: { "aws:SourceArn": sources } },
     permissions: [{ actions: ["firehose:PutRecord", "firehose:PutRecordBatch"], resources: [streamArn] }],
   });
-  const rules = eventRules(metrics);
   for (const { name, busName, eventPattern, inputTransformer } of rules) {
     new events.CfnRule(scope, name, {
       description: `The metric ${name} of the catalog`,
       eventBusName: busName,
-      eventPattern,
+      eventPattern: { account: eventAccounts ?? [stack.account], ...eventPattern },
       targets: [
         {
           id: "stream",
@@ -51,22 +57,23 @@ export function createRules(parent: Construct, { metrics, streamArn }: RulesProp
       ],
     });
   }
-  // By bus, not by rule: a queue's policy has 8,192 bytes, which hold no more than some seventy ARNs.
-  // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html
-  const buses = [...new Set(rules.map(({ busName }) => busName))];
-  const ofBus = (busName: string) =>
-    stack.formatArn({
-      service: "events",
-      resource: "rule",
-      resourceName: busName === "default" ? "*" : `${busName}/*`,
-    });
   undelivered.addToResourcePolicy(
     new iam.PolicyStatement({
       principals: [new iam.ServicePrincipal("events.amazonaws.com")],
       actions: ["sqs:SendMessage"],
       resources: [undelivered.queueArn],
-      conditions: { ArnLike: { "aws:SourceArn": buses.map(ofBus) } },
+      conditions: { ArnLike: { "aws:SourceArn": sources } },
     }),
   );
   return undelivered;
+
+  /** The ARN of all rules of a bus, which is named or has its ARN. */
+  function rulesOf(bus: string): string {
+    const name = bus.split(":event-bus/").at(-1) ?? bus;
+    return stack.formatArn({
+      service: "events",
+      resource: "rule",
+      resourceName: name === "default" ? "*" : `${name}/*`,
+    });
+  }
 }

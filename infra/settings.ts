@@ -47,10 +47,35 @@ const schema = z
       .exactOptional(),
     tenantDirectoryDown: z.enum(["pass", "fail"], { error: "must be pass or fail" }).default("pass"),
     tenantDirectorySecret: flag.default("false"),
+    eventAccounts: list
+      .refine((accounts) => accounts.length > 0 && accounts.every((each) => /^\d{12}$/.test(each)), {
+        error: "must be account numbers of 12 digits, separated by commas",
+      })
+      .exactOptional(),
+    strictTrust: flag.default("false"),
+    operators: list
+      .refine((arns) => arns.length > 0 && arns.every((each) => /^arn:aws[\w-]*:iam::\d{12}:/.test(each)), {
+        error: "must be ARNs of IAM roles or users, separated by commas",
+      })
+      .exactOptional(),
+    permissionsBoundary: z
+      .string()
+      .regex(/^arn:aws[\w-]*:iam::(\d{12}|aws):policy\//, "must be the ARN of a managed policy")
+      .exactOptional(),
+    vpcSubnets: list.exactOptional(),
+    vpcSecurityGroups: list.exactOptional(),
+    tags: z
+      .string()
+      .regex(/^[^=,]+=[^=,]*(,[^=,]+=[^=,]*)*$/, "must be name=value, separated by commas")
+      .exactOptional(),
   })
   .refine(
     ({ slackWorkspace, slackChannel }) => (slackWorkspace === undefined) === (slackChannel === undefined),
     { path: ["slackChannel"], error: "and slackWorkspace need each other" },
+  )
+  .refine(
+    ({ vpcSubnets, vpcSecurityGroups }) => (vpcSubnets === undefined) === (vpcSecurityGroups === undefined),
+    { path: ["vpcSubnets"], error: "and vpcSecurityGroups need each other" },
   );
 
 /**
@@ -71,7 +96,8 @@ export function readSettings(node: Node): Settings {
   }
   const { timestreamDatabase, createTimestreamDatabase, slackWorkspace, slackChannel, ...others } =
     result.data;
-  const { tenantDirectory, tenantDirectoryDown, tenantDirectorySecret, ...settings } = others;
+  const { tenantDirectory, tenantDirectoryDown, tenantDirectorySecret, ...rest } = others;
+  const { strictTrust, vpcSubnets, vpcSecurityGroups, tags, permissionsBoundary, ...settings } = rest;
   return {
     ...settings,
     timestream: { database: timestreamDatabase, create: createTimestreamDatabase === "true" },
@@ -79,6 +105,17 @@ export function readSettings(node: Node): Settings {
       slackChannel !== undefined && {
         slack: { workspaceId: slackWorkspace, channelId: slackChannel },
       }),
+    strictTrust: strictTrust === "true",
+    ...(permissionsBoundary !== undefined && { permissionsBoundaryArn: permissionsBoundary }),
+    ...(vpcSubnets !== undefined &&
+      vpcSecurityGroups !== undefined && {
+        vpc: { subnetIds: vpcSubnets, securityGroupIds: vpcSecurityGroups },
+      }),
+    ...(tags !== undefined && {
+      resourceTags: Object.fromEntries(
+        tags.split(",").map((tag) => [tag.split("=")[0], tag.split("=")[1] ?? ""]),
+      ),
+    }),
     ...(tenantDirectory !== undefined && {
       tenants: {
         directory: tenantDirectory,

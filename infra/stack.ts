@@ -25,9 +25,10 @@ export class FanoutStack extends Stack {
   constructor(scope: Construct, id: string, props: EventFanoutProps & StackProps) {
     super(scope, id, { description: "Events from the buses to every tool that needs them", ...props });
     this.pipeline = new EventFanout(this, "Fanout", props);
-    const { storage, stream, alarms, undelivered, dashboard, deliveries, backfill } = this.pipeline;
+    const { storage, stream, alarms, undelivered, dashboard, deliveries, backfill, operators } =
+      this.pipeline;
     const books = `s3://${storage.books.bucketName}`;
-    const outputs: Readonly<Record<string, readonly [string, string]>> = {
+    const outputs: Record<string, readonly [string, string]> = {
       Stream: [stream.name, "Where records can be put without a bus"],
       Bucket: [storage.data.bucketName, "What the stream delivered"],
       Receipts: [`${books}/${receiptsPrefix}`, "RECEIPTS of the command line"],
@@ -45,6 +46,7 @@ export class FanoutStack extends Stack {
         ]),
       ),
     };
+    if (operators !== undefined) outputs["Operators"] = [operators.roleArn, "Role for the fanout commands"];
     for (const [name, [value, description]] of Object.entries(outputs)) {
       new CfnOutput(this, name, { value, description });
     }

@@ -1,5 +1,6 @@
 // Two buckets: what the stream delivers, and what the workers keep about it; and a third for who asked them what.
 import { Duration, RemovalPolicy } from "aws-cdk-lib";
+import * as iam from "aws-cdk-lib/aws-iam";
 import * as s3 from "aws-cdk-lib/aws-s3";
 import type * as sns from "aws-cdk-lib/aws-sns";
 import { Construct } from "constructs";
@@ -37,6 +38,9 @@ const abandonedUploadDays = 7;
  */
 export const leastDataDays = 30;
 
+/** How long a version that was replaced or removed can be had again: longer than anybody takes to notice. */
+const replacedDays = 30;
+
 /** All stay when the stack goes: they are the events, and the proof of what became of them. */
 export function createStorage(parent: Construct, props: StorageProps): Storage {
   const { notify, dataDays, booksDays } = props;
@@ -57,7 +61,8 @@ export function createStorage(parent: Construct, props: StorageProps): Storage {
     encryption: s3.BucketEncryption.S3_MANAGED,
     enforceSSL: true,
     minimumTLSVersion: 1.2,
-    removalPolicy: RemovalPolicy.RETAIN,
+    // One that a failed first deployment made is removed with it, or the second one could not make it again.
+    removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
   };
   const expireAfter = (days: number): s3.LifecycleRule => ({
     expiration: Duration.days(days),
@@ -77,10 +82,33 @@ export function createStorage(parent: Construct, props: StorageProps): Storage {
   });
   const books = new s3.Bucket(scope, "Books", {
     ...common,
-    lifecycleRules: [expireAfter(booksDays)],
+    // What a function replaces or removes can be had again: no role may delete a version.
+    versioned: true,
+    lifecycleRules: [
+      { ...expireAfter(booksDays), noncurrentVersionExpiration: Duration.days(replacedDays) },
+      { expiredObjectDeleteMarker: true },
+    ],
     serverAccessLogsBucket,
     serverAccessLogsPrefix: "books/",
   });
+
+  books.addToResourcePolicy(
+    new iam.PolicyStatement({
+      sid: "EvidenceIsCreatedAndNeverOverwritten",
+      effect: iam.Effect.DENY,
+      principals: [new iam.AnyPrincipal()],
+      actions: ["s3:PutObject"],
+      resources: [`${receiptsPrefix}/books/*`, `${deadLettersPrefix}/sink=*`].map((keys) =>
+        books.arnForObjects(keys),
+      ),
+      // Parts of an upload cannot carry the header; its completion must.
+      // https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+      conditions: {
+        Null: { "s3:if-none-match": "true" },
+        BoolIfExists: { "s3:ObjectCreationOperation": "true" },
+      },
+    }),
+  );
 
   // The L2's own way to notify is a function of CDK's with rights on every bucket; CloudFormation can do it alone.
   const { defaultChild: resource } = data.node;

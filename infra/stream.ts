@@ -1,12 +1,13 @@
 // Firehose: what the rules put in is transformed, batched, compressed and written to the bucket.
 import { RemovalPolicy, Stack } from "aws-cdk-lib";
+import * as iam from "aws-cdk-lib/aws-iam";
 import * as firehose from "aws-cdk-lib/aws-kinesisfirehose";
 import type * as lambda from "aws-cdk-lib/aws-lambda";
 import * as logs from "aws-cdk-lib/aws-logs";
 import type * as s3 from "aws-cdk-lib/aws-s3";
 import { Construct } from "constructs";
-import { createFunction } from "./function.ts";
-import { createRole } from "./role.ts";
+import { createFunction, type Vpc } from "./function.ts";
+import { createRole, forThisAccount } from "./role.ts";
 import { dataPrefix, errorPrefix } from "./storage.ts";
 
 /** What Firehose makes of a batch. The worker reads both, and finds out which one it is by itself. */
@@ -18,6 +19,9 @@ export interface StreamProps {
   readonly transformCode: lambda.Code;
   readonly transformEnvironment: Readonly<Record<string, string>>;
   readonly transformSecrets: readonly string[];
+  /** Ask Firehose for which account it comes, which AWS does not document that it tells. */
+  readonly strictTrust: boolean;
+  readonly vpc?: Vpc | undefined;
 }
 
 export interface Stream {
@@ -51,7 +55,7 @@ const transformRetries = 3;
 const byHour = "year=!{timestamp:yyyy}/month=!{timestamp:MM}/day=!{timestamp:dd}/hour=!{timestamp:HH}/";
 
 export function createStream(parent: Construct, props: StreamProps): Stream {
-  const { bucket, compression, transformCode, transformEnvironment, transformSecrets } = props;
+  const { bucket, compression, transformCode, transformEnvironment, transformSecrets, strictTrust } = props;
   const scope = new Construct(parent, "Stream");
   const transform = createFunction(scope, "Transform", {
     description: "checks and enriches the stream's records",
@@ -61,6 +65,7 @@ export function createStream(parent: Construct, props: StreamProps): Stream {
     memoryMb: transformMemoryMb,
     timeoutSeconds: transformSeconds,
     permissions: [],
+    vpc: props.vpc,
   });
   const logGroup = new logs.LogGroup(scope, "DeliveryLogs", {
     retention: logs.RetentionDays.ONE_MONTH,
@@ -72,9 +77,9 @@ export function createStream(parent: Construct, props: StreamProps): Stream {
   });
   // https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#using-iam-s3
   const role = createRole(scope, "Role", {
-    service: "firehose.amazonaws.com",
+    principal: "firehose.amazonaws.com",
     description: "Lets the stream call its transform and write to its bucket",
-    onlyFromAccount: true,
+    ...(strictTrust && { trust: forThisAccount(scope) }),
     permissions: [
       {
         actions: ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
@@ -87,7 +92,9 @@ export function createStream(parent: Construct, props: StreamProps): Stream {
       },
       {
         actions: ["lambda:InvokeFunction", "lambda:GetFunctionConfiguration"],
-        resources: [transform.functionArn],
+        // https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#using-iam-s3: a version may be named.
+        resources: [transform.functionArn, `${transform.functionArn}:*`],
+        wildcard: "The end of a function's name is its version: the stream may name one, or none.",
       },
       {
         actions: ["logs:PutLogEvents"],
@@ -100,6 +107,18 @@ export function createStream(parent: Construct, props: StreamProps): Stream {
       },
     ],
   });
+  bucket.addToResourcePolicy(
+    new iam.PolicyStatement({
+      sid: "NobodyButTheStreamWritesEvents",
+      effect: iam.Effect.DENY,
+      principals: [new iam.AnyPrincipal()],
+      actions: ["s3:PutObject"],
+      resources: [bucket.arnForObjects(`${dataPrefix}*`)],
+      // Of a session of a role, the key holds the role's own ARN.
+      // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
+      conditions: { ArnNotEquals: { "aws:PrincipalArn": role.roleArn } },
+    }),
+  );
   const stream = new firehose.CfnDeliveryStream(scope, "Firehose", {
     deliveryStreamType: "DirectPut",
     deliveryStreamEncryptionConfigurationInput: { keyType: "AWS_OWNED_CMK" },

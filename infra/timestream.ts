@@ -6,7 +6,7 @@ import type { Construct } from "constructs";
 /** Stays when the stack goes. Accounts that did not use Timestream before June 2025 cannot make one. */
 export function createTimestreamDatabase(scope: Construct, databaseName: string): timestream.CfnDatabase {
   const database = new timestream.CfnDatabase(scope, "Timestream", { databaseName });
-  database.applyRemovalPolicy(RemovalPolicy.RETAIN);
+  database.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
   Validations.of(database).acknowledge(
     {
       id: "AwsSolutions-TS3",

@@ -1,5 +1,6 @@
 // The replayer's Lambda entry: the configuration that ships, put together with the handler.
 import { createWorker, type ObjectStore, openStore } from "../../src/index.ts";
+import { createMetrics } from "../../src/lambda/metrics.ts";
 import { createReplayer } from "../../src/lambda/replayer.ts";
 import { loadConfig } from "./config.ts";
 
@@ -11,6 +12,7 @@ const receipts = openStore(config.receipts);
 const deadLetters = openStore(config.deadLetters);
 
 export const handler = await createReplayer({
+  metrics: createMetrics(process.env["METRICS_NAMESPACE"]),
   sinks: config.sinks.map(({ name }) => name),
   receipts,
   deadLetters,

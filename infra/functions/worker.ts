@@ -1,5 +1,6 @@
 // The Lambda entry: the configuration that ships, put together with the handler.
 import { createWorker, type ObjectStore, openStore, s3Store } from "../../src/index.ts";
+import { createMetrics } from "../../src/lambda/metrics.ts";
 import { createHandler } from "../../src/lambda/worker.ts";
 import { loadConfig } from "./config.ts";
 
@@ -9,6 +10,7 @@ const buckets = new Map<string, ObjectStore>();
 const config = await loadConfig();
 
 export const handler = await createHandler({
+  metrics: createMetrics(process.env["METRICS_NAMESPACE"]),
   own: [config.receipts, config.deadLetters],
   createWorker: (log) =>
     createWorker({

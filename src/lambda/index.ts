@@ -1,5 +1,7 @@
 // Public exports for functions, nothing else.
+
 export type { Answer, BatchJobResponse, BatchResponse } from "./answer.ts";
+export { createMetrics } from "./metrics.ts";
 export {
   createReplayer,
   type ReplayerContext,

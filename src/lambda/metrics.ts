@@ -3,9 +3,12 @@ import { Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
 import type { MetricUnit as Unit } from "@aws-lambda-powertools/metrics/types";
 import type { ObjectReport, SinkReport } from "../books/report.ts";
 
-/** One dimension, so that an alarm need not know how a deployment is called. */
-export function defaultMetrics(): Metrics {
-  const metrics = new Metrics({ namespace: "FirehoseFanout" });
+/** Of a function that is not told another one, see {@link createMetrics}. */
+export const defaultNamespace = "FirehoseFanout";
+
+/** The only dimension is the sink: which deployment it is, the namespace says. */
+export function createMetrics(namespace = defaultNamespace): Metrics {
+  const metrics = new Metrics({ namespace });
   metrics.clearDefaultDimensions();
   return metrics;
 }

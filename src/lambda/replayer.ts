@@ -10,7 +10,7 @@ import type { Logger } from "../log.ts";
 import { type ObjectStore, StoreError } from "../store/object-store.ts";
 import type { Worker } from "../worker.ts";
 import { adapt, defaultLogger } from "./logging.ts";
-import { defaultMetrics, measureSinks } from "./metrics.ts";
+import { createMetrics, measureSinks } from "./metrics.ts";
 
 export interface ReplayerOptions {
   /** Its `source` must take what the books call a bucket: `openStore` does. Made once a cold start. */
@@ -70,7 +70,7 @@ export async function createReplayer(
   options: ReplayerOptions,
 ): Promise<(event: unknown, context: ReplayerContext) => Promise<ReplayerReport>> {
   keepRecordsYoung();
-  const { receipts, deadLetters, sinks, clock = systemClock, metrics = defaultMetrics() } = options;
+  const { receipts, deadLetters, sinks, clock = systemClock, metrics = createMetrics() } = options;
   const { giveUpAfterMs = defaultGiveUpAfterMs, logger = defaultLogger() } = options;
   const log = adapt(logger);
   const worker = await options.createWorker(log);

@@ -1,6 +1,6 @@
 // The transform of the stream, as a Lambda function: what is an event of the catalog goes on, with its tenant's name.
 import { Logger as PowertoolsLogger } from "@aws-lambda-powertools/logger";
-import { Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
+import { type Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
 import { type Clock, orAborted, systemClock } from "../delivery/clock.ts";
 import { stableUuid } from "../delivery/ids.ts";
 import { type JsonObject, type MetricEvent, parseEvent } from "../event.ts";
@@ -8,6 +8,7 @@ import { Splitter } from "../intake/splitter.ts";
 import type { Metric } from "../routing/metric.ts";
 import { createRecordCheck, isNothing } from "../routing/record-check.ts";
 import { DirectoryDown, type Tenant, type TenantDirectory } from "../tenants/directory.ts";
+import { createMetrics } from "./metrics.ts";
 import type { TransformCode } from "./refusals.ts";
 
 export interface TransformOptions {
@@ -118,7 +119,7 @@ export function createTransform(
   options: TransformOptions,
 ): (request: TransformRequest, context: TransformContext) => Promise<TransformAnswer> {
   const { directory, directoryDown = "pass", clock = systemClock } = options;
-  const { maxAnswerBytes = longestAnswer, metricsTo = defaultMetrics() } = options;
+  const { maxAnswerBytes = longestAnswer, metricsTo = createMetrics() } = options;
   const logger = options.logger ?? new PowertoolsLogger({ serviceName: "firehose-fanout" });
   const check = createRecordCheck(options.metrics);
 
@@ -274,11 +275,4 @@ function withValues(fields: JsonObject): JsonObject {
 
 function count<T>(values: readonly T[], is: (value: T) => boolean): number {
   return values.reduce((sum, value) => sum + (is(value) ? 1 : 0), 0);
-}
-
-/** Without dimensions, so that an alarm need not know how a deployment is called. */
-function defaultMetrics(): Metrics {
-  const metrics = new Metrics({ namespace: "FirehoseFanout" });
-  metrics.clearDefaultDimensions();
-  return metrics;
 }

@@ -14,7 +14,7 @@ import { StoreError } from "../store/object-store.ts";
 import type { Worker } from "../worker.ts";
 import { type Answer, answerTo, type MessageResult } from "./answer.ts";
 import { adapt, defaultLogger } from "./logging.ts";
-import { defaultMetrics, measure } from "./metrics.ts";
+import { createMetrics, measure } from "./metrics.ts";
 
 /** The part of a worker that a notification needs. */
 type Processor = Pick<Worker, "process">;
@@ -84,7 +84,7 @@ export async function createHandler(
   options: LambdaOptions,
 ): Promise<(event: unknown, context: LambdaContext) => Promise<Answer>> {
   keepRecordsYoung();
-  const { clock = systemClock, metrics = defaultMetrics() } = options;
+  const { clock = systemClock, metrics = createMetrics() } = options;
   const noWork = createNoWorkRule(options);
   const logger = options.logger ?? defaultLogger();
   const log = adapt(logger);

@@ -63,14 +63,13 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
   const order = (id: string) =>
     allSinks.findIndex((sink) => id.startsWith(`FanoutDelivery${sink.replaceAll("-", "")}Worker`));
 
-  test("S3 Batch Operations takes the role for this account alone", () => {
+  test("S3 Batch Operations takes the role", () => {
     expect(role().properties["AssumeRolePolicyDocument"]).toMatchObject({
       Statement: [
         {
           Effect: "Allow",
           Action: "sts:AssumeRole",
           Principal: { Service: "batchoperations.s3.amazonaws.com" },
-          Condition: { StringEquals: { "aws:SourceAccount": { Ref: "AWS::AccountId" } } },
         },
       ],
     });

@@ -63,7 +63,10 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
         inputTransformer: { inputPathsMap: InputPathsMap, inputTemplate: InputTemplate },
       };
     });
-    expect(found).toEqual(eventRules(metrics));
+    const ofAccount = { account: [{ Ref: "AWS::AccountId" }] };
+    expect(found).toEqual(
+      eventRules(metrics).map((rule) => ({ ...rule, eventPattern: { ...ofAccount, ...rule.eventPattern } })),
+    );
   });
 
   test("the stream buffers a minute or 5 MB, compresses, transforms, and keeps what is refused apart", () => {
@@ -98,7 +101,10 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
         RestrictPublicBuckets: true,
       });
       expect(JSON.stringify(properties["BucketEncryption"])).toContain("AES256");
-      expect(JSON.parse(made.text)).toHaveProperty(["Resources", id, "DeletionPolicy"], "Retain");
+      expect(JSON.parse(made.text)).toHaveProperty(
+        ["Resources", id, "DeletionPolicy"],
+        "RetainExceptOnCreate",
+      );
       const policy = all("AWS::S3::BucketPolicy").find(
         (each) => flatten(each.properties["Bucket"]) === `<${id}>`,
       );
@@ -110,7 +116,6 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
     const days = (name: string) => {
       const [bucket] = all("AWS::S3::Bucket").filter(({ id }) => id.startsWith(`FanoutStorage${name}`));
       const rules = listOf(fieldsOf(bucket?.properties["LifecycleConfiguration"])["Rules"]).map(fieldsOf);
-      expect(rules).toHaveLength(1);
       expect(rules[0]).toMatchObject({
         Status: "Enabled",
         AbortIncompleteMultipartUpload: { DaysAfterInitiation: 7 },
@@ -120,6 +125,16 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
     // 14 days in a dead-letter queue, 7 days until the replayer gives a deferral up.
     expect(days("Data")).toBeGreaterThan(14 + 7);
     expect(days("Books")).toBeGreaterThan(days("Data"));
+  });
+
+  test("what a function replaces or removes in the books can be had again for a month", () => {
+    const [books] = all("AWS::S3::Bucket").filter(({ id }) => id.startsWith("FanoutStorageBooks"));
+    expect(books?.properties["VersioningConfiguration"]).toEqual({ Status: "Enabled" });
+    const rules = listOf(fieldsOf(books?.properties["LifecycleConfiguration"])["Rules"]).map(fieldsOf);
+    expect(rules).toMatchObject([
+      { NoncurrentVersionExpiration: { NoncurrentDays: 30 } },
+      { ExpiredObjectDeleteMarker: true },
+    ]);
   });
 
   test("only objects below Data/ are told of, to a topic that no other account's bucket reaches", () => {
@@ -247,11 +262,16 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
         ),
     );
     const books = "<FanoutStorageBooks.Arn>";
-    const lanes = [...allSinks, "_intake"].flatMap((lane) =>
+    const lanes = [...allSinks, "_intake"];
+    const kept = lanes.flatMap((lane) =>
       ["receipts/books/*/", "receipts/deferrals/sink=", "dead-letters/sink="].map(
         (keys) => `${books}/${keys}${lane}/*`,
       ),
     );
+    const removed = lanes.flatMap((lane) => [
+      `${books}/receipts/books/*/${lane}/*.claim.json`,
+      `${books}/receipts/deferrals/sink=${lane}/*`,
+    ]);
     const account = "<AWS::Region>:<AWS::AccountId>";
     expect([...wild].sort()).toEqual(
       [
@@ -260,8 +280,13 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
             (action) => `${action} <FanoutStorageData.Arn>/${prefix}/*`,
           ),
         ),
-        ...lanes.flatMap((resource) =>
-          ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"].map((action) => `${action} ${resource}`),
+        "s3:GetObjectVersion <FanoutStorageData.Arn>/Data/*",
+        ...kept.flatMap((resource) =>
+          ["s3:GetObject", "s3:PutObject"].map((action) => `${action} ${resource}`),
+        ),
+        ...removed.map((resource) => `s3:DeleteObject ${resource}`),
+        ...["lambda:InvokeFunction", "lambda:GetFunctionConfiguration"].map(
+          (action) => `${action} <FanoutStreamTransform.Arn>:*`,
         ),
         ...["segment", "mixpanel", "hubspot"].map(
           (adapter) =>
@@ -304,12 +329,16 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
 
   test("EventBridge and Firehose act for this account alone, and can do nothing but pass events on", () => {
     const [events] = all("AWS::IAM::Role").filter(({ id }) => id.startsWith("FanoutRulesRole"));
-    const [firehose] = all("AWS::IAM::Role").filter(({ id }) => id.startsWith("FanoutStreamRole"));
-    for (const role of [events, firehose]) {
-      expect(JSON.stringify(role?.properties["AssumeRolePolicyDocument"])).toContain(
-        '{"StringEquals":{"aws:SourceAccount":{"Ref":"AWS::AccountId"}}}',
-      );
-    }
+    expect(events?.properties["AssumeRolePolicyDocument"]).toMatchObject({
+      Statement: [
+        {
+          Condition: {
+            StringEquals: { "aws:SourceAccount": { Ref: "AWS::AccountId" } },
+            ArnLike: { "aws:SourceArn": expect.anything() },
+          },
+        },
+      ],
+    });
     expect(events && statementsOf([events]).map(({ actions, resources }) => [actions, resources])).toEqual([
       [
         ["firehose:PutRecord", "firehose:PutRecordBatch"],
@@ -374,7 +403,7 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
     const body = flatten(dashboard?.properties["DashboardBody"]);
     for (const sink of allSinks) {
       for (const figure of ["Freshness", "Delivered", "WaitingDeadLetters", "Retries", "Latency"]) {
-        expect(body).toContain(`"FirehoseFanout","${figure}","Sink","${sink}"`);
+        expect(body).toContain(`"FirehoseFanout/fanout","${figure}","Sink","${sink}"`);
       }
     }
     for (const { properties } of workers()) {
@@ -404,6 +433,75 @@ test("one more metric is one more rule, and changes nothing else but its code", 
   const added = after.filter(({ id }) => !ids.has(id));
   expect(added.map(({ type }) => type)).toEqual(["AWS::Events::Rule"]);
   expect(after.filter(({ id }) => ids.has(id))).toEqual(before);
+});
+
+test("services say for which account they come where AWS documents it, and elsewhere where it is asked for", () => {
+  const conditioned = (strictTrust: boolean) =>
+    synthesise({ sinks: ["mixpanel"], strictTrust })
+      .resources.filter(({ type }) => type === "AWS::IAM::Role")
+      .filter(({ properties }) =>
+        JSON.stringify(properties["AssumeRolePolicyDocument"]).includes("aws:SourceAccount"),
+      )
+      .map(({ id }) => id.replace(/[0-9A-F]{8}$/, ""));
+  expect(conditioned(false)).toEqual(["FanoutRulesRole"]);
+  expect(conditioned(true).sort()).toEqual(["FanoutBackfillRole", "FanoutRulesRole", "FanoutStreamRole"]);
+});
+
+test("two deployments of one account share no name, and their figures do not add up", () => {
+  const named = (type: string) => /Name$/.exec(type);
+  const { resources, text } = synthesise({ slack: { workspaceId: "T0", channelId: "C0" } });
+  const fixed = resources.flatMap(({ type, properties }) =>
+    Object.entries(properties).flatMap(([key, value]) =>
+      named(key) !== null && typeof value === "string" ? [`${type} ${key} ${value}`] : [],
+    ),
+  );
+  // Names of metrics and buses are no names of resources; a database is named by a setting.
+  expect(fixed.filter((each) => !/MetricName|EventBusName|DatabaseName|DisplayName/.test(each))).toEqual([
+    "AWS::Chatbot::SlackChannelConfiguration ConfigurationName fanout-C0",
+  ]);
+  expect(text).not.toMatch(/"FirehoseFanout"/);
+});
+
+test("events of other accounts are taken where a setting says so", () => {
+  const { resources } = synthesise({ sinks: ["mixpanel"], eventAccounts: ["111111111111", "222222222222"] });
+  const patterns = resources
+    .filter(({ type }) => type === "AWS::Events::Rule")
+    .flatMap(({ properties }) => properties["EventPattern"] ?? []);
+  expect(patterns).toHaveLength(metrics.length);
+  for (const pattern of patterns)
+    expect(pattern).toMatchObject({ account: ["111111111111", "222222222222"] });
+});
+
+test("a boundary, tags and a network of one's own are on everything that can have them", () => {
+  const boundary = "arn:aws:iam::123456789012:policy/boundary";
+  const { resources, findings } = synthesise({
+    permissionsBoundaryArn: boundary,
+    resourceTags: { team: "growth" },
+    vpc: { subnetIds: ["subnet-1", "subnet-2"], securityGroupIds: ["sg-1"] },
+    operators: ["arn:aws:iam::123456789012:role/on-call"],
+  });
+  const all = (type: string) => resources.filter((each) => each.type === type);
+  for (const { properties } of all("AWS::IAM::Role"))
+    expect(properties["PermissionsBoundary"]).toBe(boundary);
+  for (const type of ["AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::Lambda::Function", "AWS::SNS::Topic"])
+    for (const { properties } of all(type))
+      expect(properties["Tags"]).toContainEqual({ Key: "team", Value: "growth" });
+  for (const { properties } of all("AWS::Lambda::Function"))
+    expect(properties["VpcConfig"]).toEqual({
+      SubnetIds: ["subnet-1", "subnet-2"],
+      SecurityGroupIds: ["sg-1"],
+    });
+  expect(findings).toEqual([]);
+});
+
+test("the operators' role is there when somebody may take it, and nobody else may", () => {
+  const principal = "arn:aws:iam::123456789012:role/on-call";
+  expect(synthesise().text).not.toContain("FanoutOperators");
+  const { resources } = synthesise({ operators: [principal] });
+  const [role] = resources.filter(({ id }) => id.startsWith("FanoutOperatorsRole"));
+  expect(role?.properties["AssumeRolePolicyDocument"]).toMatchObject({
+    Statement: [{ Action: "sts:AssumeRole", Principal: { AWS: principal } }],
+  });
 });
 
 test("ZIP can be chosen", () => {
@@ -443,6 +541,7 @@ test("a token for the tenants' directory comes from a secret, its address from t
     Variables: {
       TENANT_DIRECTORY: "https://crm.example/{tenant_id}",
       TENANT_DIRECTORY_DOWN: "fail",
+      METRICS_NAMESPACE: "FirehoseFanout/fanout",
       SECRETS: "fanout/transform",
     },
   });

@@ -10,6 +10,7 @@ test("without a setting, the tools that every account can have, in a stack of th
     stack: "firehose-fanout",
     sinks: ["segment", "mixpanel", "hubspot-events"],
     timestream: { database: "product", create: true },
+    strictTrust: false,
   });
 });
 
@@ -31,6 +32,13 @@ test("settings of the command line are text, and become what the pipeline takes"
     tenantDirectory: "https://crm.example/tenants/{tenant_id}",
     tenantDirectoryDown: "fail",
     tenantDirectorySecret: "true",
+    eventAccounts: "111111111111, 222222222222",
+    strictTrust: "true",
+    operators: "arn:aws:iam::123456789012:role/on-call",
+    permissionsBoundary: "arn:aws:iam::123456789012:policy/boundary",
+    vpcSubnets: "subnet-1,subnet-2",
+    vpcSecurityGroups: "sg-1",
+    tags: "team=growth,cost=42",
   });
   expect(settings).toEqual({
     stack: "fanout-staging",
@@ -45,11 +53,22 @@ test("settings of the command line are text, and become what the pipeline takes"
     alarmEmail: "ops@example.com",
     slack: { workspaceId: "T0", channelId: "C0" },
     tenants: { directory: "https://crm.example/tenants/{tenant_id}", down: "fail", secret: true },
+    eventAccounts: ["111111111111", "222222222222"],
+    strictTrust: true,
+    operators: ["arn:aws:iam::123456789012:role/on-call"],
+    permissionsBoundaryArn: "arn:aws:iam::123456789012:policy/boundary",
+    vpc: { subnetIds: ["subnet-1", "subnet-2"], securityGroupIds: ["sg-1"] },
+    resourceTags: { team: "growth", cost: "42" },
   });
 });
 
 describe("a setting that is wrong is one sentence, with its name", () => {
   test.each([
+    ["eventAccounts", "12", "-c eventAccounts must be account numbers of 12 digits"],
+    ["operators", "me", "-c operators must be ARNs of IAM roles or users"],
+    ["permissionsBoundary", "mine", "-c permissionsBoundary must be the ARN of a managed policy"],
+    ["vpcSubnets", "subnet-1", "-c vpcSubnets and vpcSecurityGroups need each other"],
+    ["tags", "growth", "-c tags must be name=value"],
     ["topology", "both", "-c topology must be per-sink or single"],
     ["compression", "gzip2", "-c compression must be GZIP or ZIP"],
     ["stack", "my stack", "-c stack must begin with a letter"],

@@ -21,7 +21,7 @@ import { type SinkName, serveVendors, type Vendors } from "../../support/vendors
 import type { Synthesised } from "../synthesised.ts";
 import { account, createNames, type Names, region } from "./names.ts";
 import { type Access, isAllowed, type Policies, usualContext } from "./policy.ts";
-import { createQueue, type Queue } from "./queue.ts";
+import { createQueue, type Message, type Queue } from "./queue.ts";
 import { type Invocation, openSandbox, type Sandbox } from "./sandbox.ts";
 
 /** A request to AWS that a role made, and what became of it. */
@@ -47,10 +47,10 @@ export interface World {
   readonly invocations: readonly Invoked[];
   /** Of the running template: name → queue, in the order of the template. */
   readonly queues: ReadonlyMap<string, Queue>;
-  /** What a policy would decide; for questions that no function asks. */
+  /** The policies that decide about a role's request; for questions that no function asks. */
   policiesOf(role: string, resource: string): Policies;
-  /** Roles by the name of what takes them. */
-  readonly roles: ReadonlyMap<string, string>;
+  /** The statements of every role of the template, by its ARN. */
+  readonly roles: ReadonlyMap<string, readonly Statement[]>;
   /** Writes an object as the stream does, and lets S3 tell the queues. Answers its version. */
   deliver(key: string, bytes: Uint8Array): string;
   /** Tells the queues once more: S3 delivers at least once. */
@@ -82,7 +82,8 @@ interface Lambda {
   readonly role: string;
   readonly sandbox: Sandbox;
   readonly servers: readonly ServedTwin[];
-  readonly timeoutMs: number;
+  /** What Lambda itself does in the name of the function's role. */
+  may(action: string, resource: string): boolean;
 }
 
 export async function createWorld(made: Synthesised, options: WorldOptions = {}): Promise<World> {
@@ -127,7 +128,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     },
     notifyAgain(key, version) {
       const isId = version.startsWith("twin.");
-      const object = { key: encodeURIComponent(key).replaceAll("%20", "+"), size: 1 };
+      const object = { key: encodeURIComponent(key).replaceAll("%20", "+").replaceAll("%2F", "/"), size: 1 };
       const named = isId
         ? { ...object, versionId: version, eTag: "0".repeat(32) }
         : { ...object, eTag: version };
@@ -140,10 +141,11 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
         const turns = running.mappings
           .filter(({ lambda }) => ![...paused].some((part) => lambda.name.includes(part)))
           .flatMap(({ lambda, queue, concurrency }) =>
-            queue.receive(concurrency).map(async (message) => {
+            poll(lambda, queue, concurrency).map(async (message) => {
               const answer = await invoke(lambda, sqsEvent(queue, message));
               const failed = listOf(fieldsOf(answer.answer)["batchItemFailures"]);
-              if (answer.thrown === undefined && failed.length === 0) queue.delete(message.handle);
+              const isDone = answer.thrown === undefined && failed.length === 0;
+              if (isDone && lambda.may("sqs:DeleteMessage", queueArn(queue))) queue.delete(message.handle);
             }),
           );
         isBusy = turns.length > 0;
@@ -167,6 +169,14 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     },
   };
 
+  /** What Lambda's poller gets for the function, with the rights of the function's role. */
+  function poll(lambda: Lambda, queue: Queue, most: number): Message[] {
+    const isAllowed = ["sqs:GetQueueAttributes", "sqs:ReceiveMessage"].map((action) =>
+      lambda.may(action, queueArn(queue)),
+    );
+    return isAllowed.every(Boolean) ? queue.receive(most) : [];
+  }
+
   async function invoke(lambda: Lambda, event: unknown): Promise<Invoked> {
     const done = { function: lambda.name, ...(await lambda.sandbox.invoke(event)) };
     invocations.push(done);
@@ -177,7 +187,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     readonly lambdas: readonly Lambda[];
     readonly queues: ReadonlyMap<string, Queue>;
     readonly subscribed: readonly Queue[];
-    readonly roles: ReadonlyMap<string, string>;
+    readonly roles: ReadonlyMap<string, readonly Statement[]>;
     readonly mappings: readonly {
       readonly lambda: Lambda;
       readonly queue: Queue;
@@ -244,11 +254,10 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
       if (lambda === undefined) throw new Error(`the template has no function ${name}`);
       return lambda;
     };
-    const roles = new Map(lambdas.map(({ name, role }) => [name, role]));
     return {
       lambdas,
       queues,
-      roles,
+      roles: ofRole,
       subscribed: all("AWS::SNS::Subscription")
         .filter(({ properties }) => properties["Protocol"] === "sqs")
         .map(({ properties }) => queueOf(properties["Endpoint"])),
@@ -310,7 +319,12 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
       timeoutMs,
       onLine: (line) => lines.push(line),
     });
-    return { name: id, entry, role, sandbox, servers, timeoutMs };
+    const may = (action: string, resource: string) => check({ action, resource, context: {} });
+    const logs = names.resolve(flatten(fieldsOf(properties["LoggingConfig"])["LogGroup"]));
+    for (const action of ["logs:CreateLogStream", "logs:PutLogEvents"]) {
+      may(action, `arn:aws:logs:${region}:${account}:log-group:${logs}:log-stream:1`);
+    }
+    return { name: id, entry, role, sandbox, servers, may };
   }
 
   type Check = (access: Omit<Access, "principal">) => boolean;
@@ -440,6 +454,8 @@ function s3Action(
       throw new Error(`this world has no action of S3 for ${method}`);
   }
 }
+
+const queueArn = ({ name }: Queue) => `arn:aws:sqs:${region}:${account}:${name}`;
 
 function sqsEvent(
   queue: Queue,

@@ -1,0 +1,84 @@
+// The role of people who run the `fanout` commands against a deployment: what these need, and nothing more.
+import { Stack } from "aws-cdk-lib";
+import * as iam from "aws-cdk-lib/aws-iam";
+import { Construct } from "constructs";
+import { manifestsPrefix, reportsPrefix } from "./backfill.ts";
+import { timestreamPermissions } from "./delivery.ts";
+import { secretsPermission } from "./function.ts";
+import { createRole } from "./role.ts";
+import { secretsOf } from "./sinks.ts";
+import { dataPrefix, deadLettersPrefix, errorPrefix, receiptsPrefix, type Storage } from "./storage.ts";
+
+export interface OperatorsProps {
+  /** ARNs of the roles and users that may take it. */
+  readonly principals: readonly string[];
+  readonly sinks: readonly string[];
+  readonly storage: Storage;
+  readonly streamArn: string;
+  /** Queues whose messages `fanout dlq --queue` puts back: the rules' and the deliveries'. */
+  readonly queueArns: readonly string[];
+  readonly backfill: iam.Role;
+  readonly secretPrefix: string;
+  readonly timestreamDatabase: string;
+}
+
+export function createOperators(parent: Construct, props: OperatorsProps): iam.Role {
+  const { principals, sinks, storage, streamArn, queueArns, backfill, secretPrefix } = props;
+  const { data, books } = storage;
+  const scope = new Construct(parent, "Operators");
+  const stack = Stack.of(scope);
+  return createRole(scope, "Role", {
+    principal: new iam.CompositePrincipal(...principals.map((arn) => new iam.ArnPrincipal(arn))),
+    description: "What the fanout commands need",
+    permissions: [
+      { actions: ["s3:ListBucket"], resources: [data.bucketArn, books.bucketArn] },
+      {
+        actions: ["s3:GetObject", "s3:GetObjectVersion"],
+        resources: [dataPrefix, errorPrefix].map((keys) => data.arnForObjects(`${keys}*`)),
+        wildcard: "A command reads whichever object its letters and receipts name.",
+      },
+      {
+        // What was put back into the stream is removed below the error prefix.
+        actions: ["s3:DeleteObject"],
+        resources: [data.arnForObjects(`${errorPrefix}*`)],
+        wildcard: "The stream names its objects.",
+      },
+      {
+        actions: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+        resources: [receiptsPrefix, deadLettersPrefix].map((keys) => books.arnForObjects(`${keys}/*`)),
+        wildcard: "A command delivers to any sink, and replaces and archives its letters.",
+      },
+      { actions: ["firehose:PutRecordBatch"], resources: [streamArn] },
+      {
+        actions: ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"],
+        resources: queueArns,
+      },
+      {
+        actions: ["s3:PutObject"],
+        resources: [books.arnForObjects(`${manifestsPrefix}*`)],
+        wildcard: "Whoever makes a backfill names its manifest.",
+      },
+      {
+        actions: ["s3:GetObject"],
+        resources: [books.arnForObjects(`${reportsPrefix}*`)],
+        wildcard: "A report is named after its job.",
+      },
+      {
+        actions: ["s3:CreateJob"],
+        resources: [stack.formatArn({ service: "s3", resource: "job", resourceName: "*" })],
+        wildcard: "A job has no name before it is made.",
+      },
+      {
+        actions: ["s3:DescribeJob", "s3:UpdateJobStatus"],
+        resources: [stack.formatArn({ service: "s3", resource: "job", resourceName: "*" })],
+        wildcard: "A job's name is a number that AWS gives it.",
+      },
+      { actions: ["iam:PassRole"], resources: [backfill.roleArn] },
+      ...secretsPermission(
+        scope,
+        secretsOf(sinks).map((adapter) => `${secretPrefix}${adapter}`),
+      ),
+      ...timestreamPermissions(scope, sinks, props.timestreamDatabase),
+    ],
+  });
+}
