@@ -4,6 +4,7 @@ import { type Counts, type Receipt, withReplay } from "./books/receipt.ts";
 import {
   createDeadLetter,
   type DeadLetter,
+  fingerprint as fingerprintOf,
   historyOf,
   intakeLane,
   recordBytes,
@@ -34,8 +35,11 @@ export interface LetterOrder {
   readonly without?: readonly string[];
   /** Awaited before every record that is tried again. */
   readonly pace?: () => Promise<void>;
-  /** Told of every record that is refused again, as soon as it is: whoever counts them may end the run by its signal. */
-  readonly onRefused?: (fingerprint: string) => void;
+  /**
+   * Told of every record that is refused again, as soon as it is: whoever counts them may end the run by its signal.
+   * `before`: the fingerprint of the letter that was replayed, which another cause may have replaced.
+   */
+  readonly onRefused?: (fingerprint: string, before: string) => void;
 }
 
 /** `selected = delivered + filtered + refused + kept + dropped`. */
@@ -298,9 +302,13 @@ function refuseAgain(
   run.letters.add(again);
 }
 
-function refusedAgain({ refused, order }: Run, { fingerprint }: DeadLetter): void {
+function refusedAgain({ work, refused, order }: Run, { fingerprint, sink, history }: DeadLetter): void {
   refused.set(fingerprint, (refused.get(fingerprint) ?? 0) + 1);
-  order.onRefused?.(fingerprint);
+  const last = history?.at(-1);
+  // A letter of the intake's may come back as one of a sink's.
+  const lane = last?.stage === "intake" ? work.lane : sink;
+  const before = last === undefined ? fingerprint : fingerprintOf(last.stage, lane, last.code, last.reason);
+  order.onRefused?.(fingerprint, before);
 }
 
 async function offer({ signal }: Run, lane: Lane, record: LaneRecord): Promise<boolean> {

@@ -1,6 +1,7 @@
 // What waits in the books: the deferrals of all objects and sinks, and what became of those that were due.
 import { type Clock, systemClock } from "../delivery/clock.ts";
 import type { Logger } from "../log.ts";
+import { mapInOrder } from "../map-in-order.ts";
 import { type ObjectStore, StoreError } from "../store/object-store.ts";
 import type { Worker } from "../worker.ts";
 import { deferralsPrefix, type ObjectVersion } from "./books.ts";
@@ -33,17 +34,11 @@ export async function* readDeferrals(
   store: ObjectStore,
   { sink, onDamaged }: ReadDeferralsOptions,
 ): AsyncGenerator<WaitingDeferral> {
-  // Read together and not before: what fails while nobody waits for it would end the process.
-  let keys: string[] = [];
-  const readAll = async () => await Promise.all(keys.map((key) => readOne(store, key, onDamaged)));
   const prefix = sink === undefined ? deferralsPrefix : `${deferralsPrefix}sink=${sink}/`;
-  for await (const { key } of store.list(prefix)) {
-    keys.push(key);
-    if (keys.length < readsAtOnce) continue;
-    yield* present(await readAll());
-    keys = [];
+  const read = async ({ key }: { key: string }) => await readOne(store, key, onDamaged);
+  for await (const deferral of mapInOrder(store.list(prefix), readsAtOnce, read)) {
+    if (deferral !== undefined) yield deferral;
   }
-  yield* present(await readAll());
 }
 
 async function readOne(
@@ -60,10 +55,6 @@ async function readOne(
     onDamaged(error);
     return undefined;
   }
-}
-
-function* present<T>(values: readonly (T | undefined)[]): Generator<T> {
-  for (const value of values) if (value !== undefined) yield value;
 }
 
 export interface DrainOptions {

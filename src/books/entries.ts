@@ -1,4 +1,5 @@
 // The books of a period, object by object: which lanes were claimed, and the receipt of each that counts.
+import { mapInOrder } from "../map-in-order.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { dayOf } from "./books.ts";
 import { type Receipt, readReceipt } from "./receipt.ts";
@@ -7,6 +8,11 @@ import { type Receipt, readReceipt } from "./receipt.ts";
 export interface BooksPeriod {
   readonly since?: number;
   readonly until?: number;
+}
+
+export interface BooksSelection extends BooksPeriod {
+  /** How the object's hash begins: of other objects nothing is read, since the hash is in the key. Default: all. */
+  readonly hash?: string;
 }
 
 /** Objects whose books are read at once. */
@@ -33,23 +39,22 @@ export interface LaneEntry {
  *
  * @throws {StoreError} when the store cannot be read.
  */
-export async function* readBooks(receipts: ObjectStore, period: BooksPeriod): AsyncGenerator<ObjectEntry> {
-  const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = period;
-  // Read together and not before: what fails while nobody waits for it would end the process.
-  let batch: ObjectKeys[] = [];
-  const readBatch = async () => {
-    const entries = await Promise.all(batch.map((keys) => readEntry(receipts, keys)));
-    return entries.filter(isMeant);
-  };
-  for (const prefix of prefixesOf(period)) {
-    for await (const keys of keysByObject(receipts, prefix)) {
-      batch.push(keys);
-      if (batch.length < objectsAtOnce) continue;
-      yield* await readBatch();
-      batch = [];
+export async function* readBooks(
+  receipts: ObjectStore,
+  selection: BooksSelection,
+): AsyncGenerator<ObjectEntry> {
+  const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY, hash = "" } = selection;
+  async function* chosen(): AsyncGenerator<ObjectKeys> {
+    for (const prefix of prefixesOf(selection)) {
+      for await (const keys of keysByObject(receipts, prefix)) {
+        if (keys.prefix.split("/").at(-2)?.startsWith(hash) === true) yield keys;
+      }
     }
   }
-  yield* await readBatch();
+  const read = async (keys: ObjectKeys) => await readEntry(receipts, keys);
+  for await (const entry of mapInOrder(chosen(), objectsAtOnce, read)) {
+    if (isMeant(entry)) yield entry;
+  }
 
   function isMeant({ prefix, lanes }: ObjectEntry): boolean {
     const day = /^books\/day=(\d{4}-\d{2}-\d{2})\//.exec(prefix)?.[1];

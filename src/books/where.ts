@@ -65,8 +65,7 @@ export async function whereIs(options: WhereOptions): Promise<Whereabouts[]> {
   };
   const [, digits, index] = derived.exec(id) ?? [];
   if (digits !== undefined) {
-    for await (const { prefix, lanes } of readBooks(stores.receipts, options)) {
-      if (prefix.split("/").at(-2)?.startsWith(digits) !== true) continue;
+    for await (const { lanes } of readBooks(stores.receipts, { ...options, hash: digits })) {
       const receipt = [...lanes.values()].find((lane) => lane.receipt !== undefined)?.receipt;
       if (receipt !== undefined) add(receipt.object, Number(index), "derived id");
     }

@@ -5,7 +5,7 @@ import type { BooksPeriod } from "../books/entries.ts";
 import { addBooks } from "../books/query.ts";
 import { addTenantBooks } from "../books/tenant.ts";
 import { ConfigError, type FanoutConfig } from "../config.ts";
-import { meansSink } from "../dead-letter/filter.ts";
+import { lanesNamed } from "../dead-letter/filter.ts";
 import type { Clock } from "../delivery/clock.ts";
 import { openSource, openStore, sourceObjects } from "../store/open.ts";
 import { booksDocument, problemsShown, renderBooks, renderTenant, type Unknown } from "./books-print.ts";
@@ -50,7 +50,7 @@ export async function books(command: BooksCommand): Promise<ExitCode> {
   const sinks =
     flags.sink === undefined
       ? names
-      : names.filter((name) => flags.sink?.some((each) => meansSink(each, name)));
+      : names.filter((name) => flags.sink?.some((each) => lanesNamed(each, names).includes(name)));
   if (sinks.length === 0)
     throw new ConfigError([`--sink names no configured sink; known are ${names.join(", ")}`]);
   const screen = screenOf(stdout);

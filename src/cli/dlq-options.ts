@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import { ConfigError, type FanoutConfig } from "../config.ts";
 import { intakeLane } from "../dead-letter/dead-letter.ts";
-import { type LetterFilter, meansSink, type WaitingStage } from "../dead-letter/filter.ts";
+import { type LetterFilter, lanesNamed, type WaitingStage } from "../dead-letter/filter.ts";
 import type { Stores } from "../dead-letter/query.ts";
 import type { Clock } from "../delivery/clock.ts";
 import type { FailureQueue } from "../queues/queue.ts";
@@ -65,8 +65,12 @@ export function addFilters(command: Command): Command {
   return command;
 }
 
-/** @throws {ConfigError} for a stage or a time that is none, and for what means nothing, or everything by mistake. */
-export function filterOf(flags: FilterFlags, now: number): LetterFilter {
+/**
+ * @param known names of the configured sinks, by which an abbreviation is understood. Another name is taken as it is:
+ * letters of a sink of former times may still wait.
+ * @throws {ConfigError} for a stage or a time that is none, and for what means nothing, or everything by mistake.
+ */
+export function filterOf(flags: FilterFlags, now: number, known: readonly string[]): LetterFilter {
   const { sink, tenant, metric, stage, code, fingerprint, object, id, since, until } = flags;
   const lists = { sink, tenant, metric, stage, code, fingerprint, object, id };
   const empty = Object.entries(lists).filter(([, values]) => isBlank(values));
@@ -81,7 +85,7 @@ export function filterOf(flags: FilterFlags, now: number): LetterFilter {
     throw new ConfigError([`--stage must be one of ${stages.join(", ")}, not ${strange.join(", ")}`]);
   }
   const filter: LetterFilter = {
-    ...(sink && { sinks: sink }),
+    ...(sink && { sinks: [...new Set(sink.flatMap((name) => named(name, known)))] }),
     ...(tenant && { tenants: tenant }),
     ...(metric && { metrics: metric }),
     ...(stage && { stages: stage.filter(isStage) }),
@@ -104,7 +108,12 @@ function isBlank(values: readonly string[] | undefined): boolean {
 
 /** Of the filter's sinks those that are not configured: a slip, or a sink of former times whose letters still wait. */
 export function unknownSinks({ sinks: names = [] }: LetterFilter, sinks: readonly string[]): string[] {
-  return names.filter((name) => ![...sinks, intakeLane].some((sink) => meansSink(name, sink)));
+  return names.filter((name) => name !== intakeLane && !sinks.includes(name));
+}
+
+function named(name: string, known: readonly string[]): readonly string[] {
+  const lanes = lanesNamed(name, known);
+  return lanes.length === 0 ? [name] : lanes;
 }
 
 function isStage(name: string): name is WaitingStage {
@@ -119,7 +128,7 @@ export function openStores({ receipts, deadLetters }: FanoutConfig): Stores {
 export function flagsOf(filter: LetterFilter): string {
   const { sinks, tenants, metrics, stages: at, codes, fingerprints, objects, ids, since, until } = filter;
   const lists: readonly [string, readonly string[] | undefined][] = [
-    ["--sink", sinks],
+    ["--sink", sinks?.map((name) => (name === intakeLane ? "intake" : name))],
     ["--tenant", tenants],
     ["--metric", metrics],
     ["--stage", at],

@@ -62,8 +62,8 @@ export function addDlq(program: Command, surroundings: Surroundings): void {
     signal: AbortSignal = new AbortController().signal,
   ): Promise<void> => {
     const config = await surroundings.loadConfig(flags.config);
-    const filter = filterOf(flags, systemClock.now());
     const sinks = config.sinks.map(({ name }) => name);
+    const filter = filterOf(flags, systemClock.now(), sinks);
     for (const name of flags.queue === undefined ? unknownSinks(filter, sinks) : []) {
       surroundings.stderr.write(
         `fanout: --sink ${name} is no sink of the configuration; known are ${["intake", ...sinks].join(", ")}\n`,

@@ -1,13 +1,13 @@
 // Which of all that waits is meant: dead letters, and what is pending of an object.
 import type { ObjectVersion } from "../books/books.ts";
-import type { DeadLetter, Stage } from "./dead-letter.ts";
+import { type DeadLetter, intakeLane, type Stage } from "./dead-letter.ts";
 
 /** The step at which something waits; `pending` is no refusal: the sink only needs time. */
 export type WaitingStage = Stage | "pending";
 
 /** Everything must hold; of a list one is enough. An absent or empty list holds for everything. */
 export interface LetterFilter {
-  /** Names of sinks or `_intake`; `hubspot` stands for `hubspot-events` and `hubspot-companies` too. */
+  /** Lanes: names of sinks, or `_intake`, exactly. {@link lanesNamed} makes them of what an operator writes. */
   readonly sinks?: readonly string[];
   readonly tenants?: readonly string[];
   readonly metrics?: readonly string[];
@@ -68,7 +68,7 @@ export function matches(filter: LetterFilter, waiting: Waiting): boolean {
   const { sinks, tenants, metrics, stages, codes, fingerprints, since, until } = filter;
   const { sink, stage, code = "", fingerprint = "", lastAt, event } = waiting;
   return (
-    oneOf(sinks, (name) => meansSink(name, sink)) &&
+    oneOf(sinks, (name) => name === sink) &&
     oneOf(stages, (name) => name === stage) &&
     oneOf(codes, (name) => name === code) &&
     oneOf(fingerprints, (name) => name !== "" && fingerprint.startsWith(name)) &&
@@ -100,8 +100,15 @@ export function mayHoldIds({ ids }: LetterFilter, objectHash: string): boolean {
   });
 }
 
-export function meansSink(name: string, sink: string): boolean {
-  return sink === name || sink.startsWith(`${name}-`) || (name === "intake" && sink === "_intake");
+/**
+ * The lanes that a name stands for: the sink of exactly that name, and only where there is none, all whose names go on
+ * behind a dash (`hubspot` is `hubspot-events` and `hubspot-companies`). `intake` stands for the invalid records. Empty
+ * when it is nobody's name.
+ */
+export function lanesNamed(name: string, lanes: readonly string[]): readonly string[] {
+  if (name === "intake" || name === intakeLane) return [intakeLane];
+  if (lanes.includes(name)) return [name];
+  return lanes.filter((lane) => lane.startsWith(`${name}-`));
 }
 
 /** Whether the filter leaves everything in. */

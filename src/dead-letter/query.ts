@@ -2,6 +2,7 @@
 import { currentReceipt, hashOf, type ObjectVersion } from "../books/books.ts";
 import { readDeferrals, type WaitingDeferral } from "../books/deferrals.ts";
 import type { Receipt } from "../books/receipt.ts";
+import { mapInOrder } from "../map-in-order.ts";
 import { type ObjectStore, StoreError } from "../store/object-store.ts";
 import type { LetterFile } from "../worker.ts";
 import type { DeadLetter } from "./dead-letter.ts";
@@ -14,7 +15,6 @@ import {
   matchesObject,
   mayHoldIds,
   meansId,
-  meansSink,
 } from "./filter.ts";
 import { readLetters } from "./store.ts";
 
@@ -33,6 +33,8 @@ export interface WaitingFile extends LetterFile {
 /** Called for every file that counts, several at once; it need not read the letters to their end. */
 export type VisitFile = (file: WaitingFile, letters: AsyncIterable<DeadLetter>) => Promise<void>;
 
+/** Receipts that are looked up at once, for the same reason. */
+const receiptsAtOnce = 16;
 /** Files under way at once: enough to hide the round trips, few enough to bound memory. */
 const filesAtOnce = 16;
 /** A store's clock and a worker's may differ by so much; files that are older than that hold nothing newer. */
@@ -129,11 +131,11 @@ async function* letterFiles(store: ObjectStore, filter: LetterFilter): AsyncGene
   const { sinks = [], since, stages = [], within } = filter;
   if (stages.length > 0 && stages.every((stage) => stage === "pending")) return;
   const [only] = sinks;
-  const prefix = sinks.length === 1 && only !== undefined && only !== "intake" ? `sink=${only}` : "sink=";
+  const prefix = sinks.length === 1 && only !== undefined ? `sink=${only}/` : "sink=";
   for await (const { key, lastModified } of store.list(prefix)) {
     const [, lane, objectHash] = fileName.exec(key) ?? [];
     if (lane === undefined || objectHash === undefined) continue;
-    if (sinks.length > 0 && !sinks.some((name) => meansSink(name, lane))) continue;
+    if (sinks.length > 0 && !sinks.includes(lane)) continue;
     if (!mayHoldIds(filter, objectHash) || within?.has(coverName(objectHash, lane)) === false) continue;
     if (since !== undefined && lastModified < since - clockSkewMs) continue;
     yield { key, lane };
@@ -182,16 +184,25 @@ export async function* pendingOf(
 ): AsyncGenerator<Pending> {
   if (isAboutLetters(filter)) return;
   const { ids = [], within } = filter;
-  for await (const deferral of readDeferrals(store, { onDamaged })) {
+  async function* meant(): AsyncGenerator<WaitingDeferral> {
+    for await (const deferral of readDeferrals(store, { onDamaged })) {
+      const { object, sink } = deferral;
+      const objectHash = hashOf(object);
+      if (!matchesObject(filter, object) || !mayHoldIds(filter, objectHash)) continue;
+      if (within?.has(coverName(objectHash, sink)) === false) continue;
+      if (ids.length > 0 && !ids.some((id) => meansId(id, objectHash, sink))) continue;
+      if (matches(filter, { sink, stage: "pending", lastAt: deferral.since })) yield deferral;
+    }
+  }
+  const look = async (deferral: WaitingDeferral): Promise<Pending | undefined> => {
     const { object, sink } = deferral;
-    const objectHash = hashOf(object);
-    if (!matchesObject(filter, object) || !mayHoldIds(filter, objectHash)) continue;
-    if (within?.has(coverName(objectHash, sink)) === false) continue;
-    if (ids.length > 0 && !ids.some((id) => meansId(id, objectHash, sink))) continue;
-    if (!matches(filter, { sink, stage: "pending", lastAt: deferral.since })) continue;
     const receipt = await currentReceipt(store, object, sink);
     // Of a run that never came to its receipt, or settled since: whoever takes it up finds nothing to do.
-    if (receipt === undefined || receipt.pending.length === 0) continue;
-    yield { ...deferral, objectHash, count: receipt.counts.pending, unread: receipt.readTo !== null };
+    if (receipt === undefined || receipt.pending.length === 0) return undefined;
+    const { counts, readTo } = receipt;
+    return { ...deferral, objectHash: hashOf(object), count: counts.pending, unread: readTo !== null };
+  };
+  for await (const pending of mapInOrder(meant(), receiptsAtOnce, look)) {
+    if (pending !== undefined) yield pending;
   }
 }

@@ -91,7 +91,7 @@ export interface ReplayResult {
 
 export interface CanaryResult {
   readonly letters: number;
-  /** Fingerprints of which all that were tried passed, and those that came back. */
+  /** Fingerprints of which all that were tried passed, and those of which one was refused again, for whichever cause. */
   readonly passed: readonly string[];
   readonly returned: readonly string[];
 }
@@ -136,6 +136,8 @@ export async function replay(options: ReplayOptions): Promise<ReplayResult> {
     retries: 0,
   };
   const refused = new Map<string, number>();
+  /** The same letters by the fingerprints that they had before. */
+  const came = new Map<string, number>();
   const left = new Map<string, number>();
   const failures = new Set<string>();
   let busy = 0;
@@ -190,8 +192,9 @@ export async function replay(options: ReplayOptions): Promise<ReplayResult> {
         tally.tried++;
         onProgress?.(tally);
       },
-      onRefused: (fingerprint) => {
+      onRefused: (fingerprint, before) => {
         add(refused, fingerprint, 1);
+        add(came, before, 1);
         countRefused(1);
         onProgress?.(tally);
       },
@@ -287,12 +290,19 @@ export async function replay(options: ReplayOptions): Promise<ReplayResult> {
         return true;
       };
     });
-    const returned = [...totals.keys()].filter((cause) => refused.has(cause));
-    const passed = [...totals.keys()].filter((cause) => !refused.has(cause));
+    const returned = [...totals.keys()].filter((cause) => came.has(cause));
+    const passed = [...totals.keys()].filter((cause) => !came.has(cause));
+    const same = returned.filter((cause) => refused.has(cause));
     const kept = results.find(({ report }) => report !== undefined && report.kept > 0)?.report;
-    if (returned.length > 0) {
-      const what = returned.length === 1 ? "the fingerprint" : "the fingerprints";
-      stop(`the canary was refused again for the same cause: ${what} ${returned.join(", ")} came back`);
+    const plural = (causes: readonly string[]) => `the fingerprint${causes.length === 1 ? "" : "s"}`;
+    if (same.length > 0) {
+      stop(`the canary was refused again for the same cause: ${plural(same)} ${same.join(", ")} came back`);
+    } else if (returned.length > 0 && options.maxFailures === Number.POSITIVE_INFINITY) {
+      // Another cause is no less a failure. Whoever expects some says how many, and these are counted.
+      const now = [...refused.keys()];
+      stop(
+        `the canary was refused for another cause: ${plural(now)} ${now.join(", ")}; --max-failures lets some pass`,
+      );
     } else if (kept?.keptReason !== undefined && !signal.aborted) {
       stop(`the canary could not be tried to the end: ${kept.keptReason}`);
     }

@@ -158,7 +158,7 @@ test("a plan fits, names what would fail again, and tells the risk of every vend
   const out = path.join(os.tmpdir(), `fanout-plan-${process.pid}.json`);
   try {
     // Deferrals of this world are of a store in memory, which no address opens: letters alone.
-    await dlqPlan({ ...command, filter: { sinks: ["a", "intake"] } }, { out });
+    await dlqPlan({ ...command, filter: { sinks: ["a", "_intake"] } }, { out });
     fits(text());
     expect(text()).toContain("15 dead letters and 0 pending deliveries");
     expect(text()).toMatch(/12 of a, NO_PLAN [0-9a-f]{12}: still no plan/);

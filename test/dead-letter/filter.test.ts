@@ -3,11 +3,11 @@ import {
   isAboutLetters,
   isEmpty,
   type LetterFilter,
+  lanesNamed,
   letterId,
   matches,
   matchesObject,
   meansId,
-  meansSink,
 } from "../../src/dead-letter/filter.ts";
 
 const hash = "3f2a91bc04d1e5f60718293a4b5c6d7e";
@@ -25,7 +25,7 @@ describe("a filter lets a letter through", () => {
     {},
     { sinks: [] },
     { sinks: ["mixpanel", "hubspot-events"] },
-    { sinks: ["hubspot"] },
+    { sinks: ["hubspot-events"] },
     { tenants: ["acme"] },
     { metrics: ["scan_completed"] },
     { stages: ["encode", "send"] },
@@ -33,7 +33,7 @@ describe("a filter lets a letter through", () => {
     { fingerprints: ["87e0"] },
     { since: 1000 },
     { until: 1001 },
-    { sinks: ["hubspot"], codes: ["HTTP_400"], since: 1 },
+    { sinks: ["hubspot-events"], codes: ["HTTP_400"], since: 1 },
   ];
   test.each(through)("%j", (filter) => expect(matches(filter, waiting)).toBe(true));
 
@@ -48,14 +48,14 @@ describe("a filter lets a letter through", () => {
     { fingerprints: [""] },
     { since: 1001 },
     { until: 1000 },
-    { sinks: ["hubspot"], codes: ["HTTP_413"] },
+    { sinks: ["hubspot-events"], codes: ["HTTP_413"] },
   ];
   test.each(not)("but not %j", (filter) => expect(matches(filter, waiting)).toBe(false));
 
   test("of an unknown tenant only when no tenant is asked for", () => {
     const { event: _, ...unknown } = waiting;
     expect(matches({ tenants: ["acme"] }, unknown)).toBe(false);
-    expect(matches({ sinks: ["hubspot"] }, unknown)).toBe(true);
+    expect(matches({ sinks: ["hubspot-events"] }, unknown)).toBe(true);
   });
 });
 
@@ -105,10 +105,12 @@ describe("an id", () => {
   });
 });
 
-test("hubspot stands for both of its sinks, intake for the intake, and nothing for a part of a name", () => {
-  expect(meansSink("hubspot", "hubspot-companies")).toBe(true);
-  expect(meansSink("intake", "_intake")).toBe(true);
-  expect(meansSink("seg", "segment")).toBe(false);
+test("an exact name is that sink alone; only where there is none, a name stands for those that go on behind a dash", () => {
+  const lanes = ["segment", "segment-groups", "hubspot-events", "hubspot-companies"];
+  expect(lanesNamed("segment", lanes)).toEqual(["segment"]);
+  expect(lanesNamed("hubspot", lanes)).toEqual(["hubspot-events", "hubspot-companies"]);
+  expect(lanesNamed("intake", lanes)).toEqual(["_intake"]);
+  expect(lanesNamed("seg", lanes)).toEqual([]);
 });
 
 test("a filter is empty when it would let everything through", () => {

@@ -131,7 +131,7 @@ describe("a plan", () => {
     const bytes = gzipSync(`${JSON.stringify({ ...letter, record })}\n`);
     deadLetters.objects.set(key, { bytes, lastModified: waiting.world.clock.now() });
     const { classes, sinks } = await planOf(waiting, [takeAll(waiting.a), takeAll(waiting.b)], {
-      sinks: ["intake"],
+      sinks: ["_intake"],
     });
     expect(classes).toMatchObject([{ sink: "_intake", letters: 1, passes: 1, fails: 0 }]);
     expect(sinks).toMatchObject([

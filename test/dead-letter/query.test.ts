@@ -90,8 +90,8 @@ describe("a filter", () => {
   test.each<readonly [LetterFilter, number, number]>([
     [{ sinks: ["a"] }, 12, 0],
     [{ sinks: ["b"] }, 0, 30],
-    [{ sinks: ["intake"] }, 3, 0],
-    [{ sinks: ["a", "intake"] }, 15, 0],
+    [{ sinks: ["_intake"] }, 3, 0],
+    [{ sinks: ["a", "_intake"] }, 15, 0],
     [{ tenants: ["tenant-0"] }, 12, 0],
     [{ tenants: ["tenant-1"] }, 0, 0],
     [{ stages: ["send"] }, 12, 0],

@@ -130,6 +130,21 @@ describe("the canary", () => {
     expect(waiting.world.deferrals()).toHaveLength(3);
   });
 
+  test("halts the replay when its letters fail for another cause, unless some failures are expected", async () => {
+    const waiting = await somethingWaits();
+    const causes = new Set((await lettersOf(waiting)).map(({ fingerprint }) => fingerprint));
+    waiting.a.reply = () => ({ status: "refused", reason: "not this either", code: "OTHER" });
+    const result = await run(waiting, { sinks: ["a"] }, { canary: 0.25 });
+    expect(result).toMatchObject({ outcome: "halted", tally: { tried: 3, refused: 3, delivered: 0 } });
+    expect(result.why).toContain("another cause");
+    expect(result.canary?.passed).toEqual([]);
+    expect(causes).toContain(result.canary?.returned[0]);
+    // What came back is another cause now; three are tried, and four may fail.
+    const more = await run(waiting, { sinks: ["a"], codes: ["NO_PLAN"] }, { canary: 0.25, maxFailures: 4 });
+    expect(more).toMatchObject({ outcome: "halted" });
+    expect(more.why).toContain("--max-failures is 4");
+  });
+
   test("of a share takes that share of every cause", async () => {
     const waiting = await somethingWaits();
     const result = await run(waiting, { sinks: ["a"] }, { canary: 0.5 });
