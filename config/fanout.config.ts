@@ -12,6 +12,7 @@ import {
   StoreError,
 } from "../src/index.ts";
 import metrics from "./metrics/index.ts";
+import { numbersBySink, ratesForm } from "./rates.ts";
 
 /** Variables that are set to something: a blank one counts as absent. */
 type Env = Readonly<Record<string, string | undefined>>;
@@ -119,6 +120,16 @@ export default defineConfig(async ({ env: given, sinks }) => {
     });
     if (sink !== undefined) made.push(sink);
   }
+  const quotas = await part(() => read(env, "of every kind", { WORKERS: workerCount, RATES: rateList }));
+  const bySink = numbersBySink(quotas?.RATES ?? "");
+  for (const name of Object.keys(bySink)) {
+    if (!wanted.has(name))
+      problems.push(`RATES names ${name}, which is none of the sinks: ${[...wanted].join(", ")}`);
+  }
+  const atRate = (sink: Sink<unknown>): Sink<unknown> => {
+    const rate = bySink[sink.name];
+    return rate === undefined ? sink : { ...sink, limits: { ...sink.limits, requestsPerSecond: rate } };
+  };
   const receipts = await part(() => address(env, "RECEIPTS", ".fanout/receipts"));
   const deadLetters = await part(() => address(env, "DEAD_LETTERS", ".fanout/dead-letters"));
   if (receipts === undefined || deadLetters === undefined || problems.length > 0) {
@@ -130,7 +141,8 @@ export default defineConfig(async ({ env: given, sinks }) => {
     { metrics: "*" as const, sinks: unnamed.filter((name) => names.includes(name)) },
     { metrics: metrics.map(({ name }) => name), sinks: names.filter((name) => name === outsider) },
   ];
-  return { sinks: made, metrics, routes, receipts, deadLetters };
+  const share = quotas?.WORKERS === undefined ? {} : { workers: Number(quotas.WORKERS) };
+  return { sinks: made.map(atRate), metrics, routes, receipts, deadLetters, ...share };
 });
 
 // ── the catalog ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -186,6 +198,14 @@ const url = z.string().refine(isHttpUrl, {
 const database = z
   .string()
   .regex(/^[\w.-]{3,256}$/, { error: "must be 3 to 256 of a-z, A-Z, 0-9, _, . and -" });
+const workerCount = z
+  .string()
+  .regex(/^[1-9]\d{0,4}$/, { error: "must be a whole number, 1 or more" })
+  .optional();
+const rateList = z
+  .string()
+  .regex(ratesForm, { error: "must be sinks with their requests a second, as in mixpanel=15,segment=500" })
+  .optional();
 const region = z.string().regex(/^[a-z0-9-]+$/, { error: "must be the name of an AWS region" });
 
 function isHttpUrl(text: string): boolean {

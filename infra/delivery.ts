@@ -8,11 +8,13 @@ import * as subscriptions from "aws-cdk-lib/aws-sns-subscriptions";
 import * as sqs from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 import { deferralsPrefix } from "../src/books/books.ts";
+import { writersPrefix } from "../src/books/writer-lease.ts";
 import { intakeLane } from "../src/dead-letter/dead-letter.ts";
+import { receives } from "../src/lambda/come-back.ts";
 import { createFunction, type Vpc } from "./function.ts";
 import { createDeadLetterQueue, safeQueue } from "./queue.ts";
 import type { Permission } from "./role.ts";
-import { secretsOf } from "./sinks.ts";
+import { hasOneWriter, secretsOf } from "./sinks.ts";
 import { dataPrefix, deadLettersPrefix, receiptsPrefix, type Storage } from "./storage.ts";
 
 export interface DeliveryProps {
@@ -25,6 +27,8 @@ export interface DeliveryProps {
   readonly replayerCode: lambda.Code;
   /** Objects delivered at once. From 2 to 1,000. */
   readonly concurrency: number;
+  /** Requests a second that a sink's vendor grants the account, by sink, where it differs from the adapter's own. */
+  readonly rates: Readonly<Record<string, number>>;
   /** How the names of the sinks' secrets begin. */
   readonly secretPrefix: string;
   /** The database of the sink `timestream`. */
@@ -48,8 +52,6 @@ const memoryMb = 1024;
 
 /** https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html: "at least six times" the timeout. */
 const visibilityShare = 6;
-/** The same page: "at least 5". What only needs time is a deferral, so what fails five times wants a person. */
-const receives = 5;
 /** Less than the dead-letter queue's, since a message keeps its age when it goes there. */
 const queueDays = 4;
 
@@ -61,6 +63,7 @@ const replayMinutes = 5;
 
 export function createDelivery(parent: Construct, props: DeliveryProps): Delivery {
   const { name, sinks, topic, storage, concurrency } = props;
+  const rates = Object.entries(props.rates).filter(([sink]) => sinks.includes(sink));
   const scope = new Construct(parent, `Delivery-${name}`);
   const deadLetters = createDeadLetterQueue(scope, "DeadLetters");
   const queue = new sqs.Queue(scope, "Queue", {
@@ -81,6 +84,9 @@ export function createDelivery(parent: Construct, props: DeliveryProps): Deliver
     secrets: secretsOf(sinks).map((adapter) => `${props.secretPrefix}${adapter}`),
     environment: {
       SINKS: sinks.join(","),
+      // The queue's workers, and the replayer beside them: they share the vendors' quotas.
+      WORKERS: String(concurrency + 1),
+      ...(rates.length > 0 && { RATES: rates.map(([sink, rate]) => `${sink}=${rate}`).join(",") }),
       RECEIPTS: `s3://${storage.books.bucketName}/${receiptsPrefix}`,
       DEAD_LETTERS: `s3://${storage.books.bucketName}/${deadLettersPrefix}`,
       ...(sinks.includes("timestream") && { TIMESTREAM_DATABASE: props.timestreamDatabase }),
@@ -94,7 +100,13 @@ export function createDelivery(parent: Construct, props: DeliveryProps): Deliver
       ...deliveryPermissions(scope, props),
       {
         // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
-        actions: ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
+        // The last one is the function's own: what failed comes back when it makes sense.
+        actions: [
+          "sqs:ReceiveMessage",
+          "sqs:DeleteMessage",
+          "sqs:GetQueueAttributes",
+          "sqs:ChangeMessageVisibility",
+        ],
         resources: [queue.queueArn],
       },
     ],
@@ -155,6 +167,7 @@ function deliveryPermissions(scope: Construct, props: DeliveryProps): readonly P
         `${receiptsPrefix}/books/*/${lane}/*`,
         `${receiptsPrefix}/${deferralsPrefix}sink=${lane}/*`,
         `${deadLettersPrefix}/sink=${lane}/*`,
+        ...(hasOneWriter(lane) ? [`${receiptsPrefix}/${writersPrefix}sink=${lane}/*`] : []),
       ]),
       wildcard: "Books and dead letters are named after objects; each function has those of its sinks alone.",
     },
@@ -164,6 +177,7 @@ function deliveryPermissions(scope: Construct, props: DeliveryProps): readonly P
       resources: ofLanes((lane) => [
         `${receiptsPrefix}/books/*/${lane}/*.claim.json`,
         `${receiptsPrefix}/${deferralsPrefix}sink=${lane}/*`,
+        ...(hasOneWriter(lane) ? [`${receiptsPrefix}/${writersPrefix}sink=${lane}/*`] : []),
       ]),
       wildcard: "Claims and deferrals are named after objects; each function has those of its sinks alone.",
     },

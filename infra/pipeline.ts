@@ -16,7 +16,7 @@ import { createDelivery, type Delivery } from "./delivery.ts";
 import type { Vpc } from "./function.ts";
 import { createOperators } from "./operators.ts";
 import { createRules } from "./rules.ts";
-import { adaptersOf } from "./sinks.ts";
+import { adaptersOf, hasOneWriter } from "./sinks.ts";
 import { createStorage, type Storage } from "./storage.ts";
 import { type Compression, createStream, type Stream } from "./stream.ts";
 import { createTimestreamDatabase } from "./timestream.ts";
@@ -37,8 +37,12 @@ export interface EventFanoutProps {
   readonly secretPrefix?: string;
   /** For the sink `timestream`. Default: the database `product`, made by this stack. */
   readonly timestream?: { readonly database: string; readonly create: boolean };
-  /** How many objects of one queue are delivered at once, 2 to 1,000: the throttle. Default 4. */
+  /** How many objects of one queue are delivered at once, 2 to 1,000: the throttle. Default 4; 2 where one may write. */
   readonly concurrency?: number;
+  /** The same by sink, which wins. In the topology `single` the least of its sinks' holds for the one queue. */
+  readonly concurrencyOf?: Readonly<Record<string, number>>;
+  /** Requests a second that the vendor grants the account, by sink. Default: the adapter's own. */
+  readonly rates?: Readonly<Record<string, number>>;
   /** How long the bucket keeps what the stream wrote. Default 90, at least 30. */
   readonly dataDays?: number;
   /** How long books and dead letters are kept. Default 400; longer than `dataDays`. */
@@ -100,7 +104,8 @@ export class EventFanout extends Construct {
     const { metrics, sinks, topology = "per-sink", compression = "GZIP", concurrency = 4 } = props;
     const { secretPrefix = "fanout/", dataDays = 90, booksDays = 400 } = props;
     const { timestream = { database: "product", create: true }, tenants, strictTrust = false } = props;
-    check(sinks, concurrency);
+    check(sinks, [concurrency, ...Object.values(props.concurrencyOf ?? {})]);
+    checkNames(sinks, { concurrency: props.concurrencyOf, rates: props.rates });
     const {
       code = (entry: Entry, adapters: readonly string[]) =>
         lambda.Code.fromAsset(bundle(entry, adapters, metrics).directory),
@@ -139,7 +144,8 @@ export class EventFanout extends Construct {
         storage: this.storage,
         workerCode: code("worker", adaptersOf(group.sinks)),
         replayerCode: code("replayer", adaptersOf(group.sinks)),
-        concurrency,
+        concurrency: concurrencyFor(group.sinks, props.concurrencyOf, concurrency),
+        rates: props.rates ?? {},
         secretPrefix,
         timestreamDatabase: timestream.database,
         vpc: props.vpc,
@@ -180,12 +186,41 @@ export class EventFanout extends Construct {
   }
 }
 
-function check(sinks: readonly string[], concurrency: number): void {
+/** Of one queue. More workers than two of a sink that takes from one writer would only find each other there. */
+function concurrencyFor(
+  sinks: readonly string[],
+  bySink: EventFanoutProps["concurrencyOf"],
+  otherwise: number,
+): number {
+  const own = sinks.flatMap((sink) => bySink?.[sink] ?? []);
+  if (own.length > 0) return Math.min(...own);
+  return sinks.every(hasOneWriter) ? leastConcurrency : otherwise;
+}
+
+/** A setting of a sink that is not deployed is a slip, which would change nothing without a word. */
+function checkNames(
+  sinks: readonly string[],
+  settings: Readonly<Record<string, Readonly<Record<string, number>> | undefined>>,
+): void {
+  const problems = Object.entries(settings).flatMap(([setting, bySink = {}]) =>
+    Object.keys(bySink)
+      .filter((name) => !sinks.includes(name))
+      .map(
+        (name) => `${setting} names ${name}, which is none of the deployment's sinks: ${sinks.join(", ")}`,
+      ),
+  );
+  if (problems.length > 0) throw new ConfigError(problems);
+}
+
+function check(sinks: readonly string[], concurrencies: readonly number[]): void {
   if (sinks.length === 0) throw new ConfigError(["the pipeline has no sink: name one or more"]);
   const doubled = sinks.find((name, index) => sinks.indexOf(name) !== index);
   if (doubled !== undefined) throw new ConfigError([`the sink ${doubled} is named twice`]);
   adaptersOf(sinks);
-  if (!Number.isInteger(concurrency) || concurrency < leastConcurrency || concurrency > mostConcurrency) {
+  for (const concurrency of concurrencies) {
+    const isRight =
+      Number.isInteger(concurrency) && concurrency >= leastConcurrency && concurrency <= mostConcurrency;
+    if (isRight) continue;
     throw new ConfigError([
       `concurrency is ${concurrency}; it must be a whole number from ${leastConcurrency} to ${mostConcurrency}`,
     ]);

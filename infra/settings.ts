@@ -1,6 +1,7 @@
 // What a deployment can choose on the command line: `-c name=value`.
 import type { Node } from "constructs";
 import * as z from "zod";
+import { numbersBySink, ratesForm } from "../config/rates.ts";
 import { ConfigError } from "../src/index.ts";
 import type { EventFanoutProps } from "./pipeline.ts";
 
@@ -35,7 +36,14 @@ const schema = z
       .regex(/^[\w.-]{3,256}$/, "must be 3 to 256 of a-z, A-Z, 0-9, _, . and -")
       .default("product"),
     createTimestreamDatabase: flag.default("true"),
-    concurrency: z.coerce.number({ error: "must be a number" }).exactOptional(),
+    concurrency: z
+      .string()
+      .regex(/^(\d+|[a-z-]+=\d+)(,[a-z-]+=\d+)*$/, "must be a number, or sinks with theirs: 4,mixpanel=2")
+      .exactOptional(),
+    rates: z
+      .string()
+      .regex(ratesForm, "must be sinks with their requests a second: mixpanel=15,segment=500")
+      .exactOptional(),
     dataDays: days.exactOptional(),
     booksDays: days.exactOptional(),
     alarmEmail: z.email({ error: "must be an e-mail address" }).exactOptional(),
@@ -97,7 +105,8 @@ export function readSettings(node: Node): Settings {
   const { timestreamDatabase, createTimestreamDatabase, slackWorkspace, slackChannel, ...others } =
     result.data;
   const { tenantDirectory, tenantDirectoryDown, tenantDirectorySecret, ...rest } = others;
-  const { strictTrust, vpcSubnets, vpcSecurityGroups, tags, permissionsBoundary, ...settings } = rest;
+  const { concurrency, rates, ...plain } = rest;
+  const { strictTrust, vpcSubnets, vpcSecurityGroups, tags, permissionsBoundary, ...settings } = plain;
   return {
     ...settings,
     timestream: { database: timestreamDatabase, create: createTimestreamDatabase === "true" },
@@ -106,6 +115,8 @@ export function readSettings(node: Node): Settings {
         slack: { workspaceId: slackWorkspace, channelId: slackChannel },
       }),
     strictTrust: strictTrust === "true",
+    ...concurrencies(concurrency),
+    ...(rates !== undefined && { rates: numbersBySink(rates) }),
     ...(permissionsBoundary !== undefined && { permissionsBoundaryArn: permissionsBoundary }),
     ...(vpcSubnets !== undefined &&
       vpcSecurityGroups !== undefined && {
@@ -123,5 +134,16 @@ export function readSettings(node: Node): Settings {
         secret: tenantDirectorySecret === "true",
       },
     }),
+  };
+}
+
+/** `4,mixpanel=2`: for every sink, and for one of them. */
+function concurrencies(text: string | undefined): Pick<EventFanoutProps, "concurrency" | "concurrencyOf"> {
+  if (text === undefined) return {};
+  const [first = ""] = text.split(",");
+  const bySink = numbersBySink(first.includes("=") ? text : text.slice(first.length + 1));
+  return {
+    ...(first.includes("=") ? {} : { concurrency: Number(first) }),
+    ...(Object.keys(bySink).length > 0 && { concurrencyOf: bySink }),
   };
 }

@@ -9,6 +9,8 @@ export interface DeployableSink {
    * a service of AWS's, which the function's role opens.
    */
   readonly secret: boolean;
+  /** Whether one worker at a time sends to it; the same as its `limits.writers`. */
+  readonly oneWriter?: true;
 }
 
 /** By name, as `SINKS` knows it. A sink of your own is one more line. */
@@ -18,7 +20,7 @@ export const deployableSinks: Readonly<Record<string, DeployableSink>> = {
   "segment-groups": { adapter: "segment", secret: true },
   mixpanel: { adapter: "mixpanel", secret: true },
   "hubspot-events": { adapter: "hubspot", secret: true },
-  "hubspot-companies": { adapter: "hubspot", secret: true },
+  "hubspot-companies": { adapter: "hubspot", secret: true, oneWriter: true },
   webhook: { adapter: "webhook", secret: true },
 };
 
@@ -38,4 +40,9 @@ export function adaptersOf(sinks: readonly string[]): readonly string[] {
 /** The adapters that have a secret. */
 export function secretsOf(sinks: readonly string[]): readonly string[] {
   return adaptersOf(sinks.filter((name) => deployableSink(name).secret));
+}
+
+/** Whether one worker at a time sends to the sink; of the lane of the invalid records, which is none, it is false. */
+export function hasOneWriter(name: string): boolean {
+  return Object.hasOwn(deployableSinks, name) && deployableSinks[name]?.oneWriter === true;
 }

@@ -26,6 +26,8 @@ export interface FanoutConfig {
   readonly limits?: Partial<WorkerLimits>;
   readonly retry?: Partial<RetryPolicy>;
   readonly breaker?: Partial<BreakerPolicy>;
+  /** How many workers share the sinks' quotas, this one included. Default 1. */
+  readonly workers?: number;
 }
 
 /** What a configuration may look at. */

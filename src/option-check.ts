@@ -61,6 +61,7 @@ export const sinkShape: Shape<Checked> = object<Checked>({
       envelopeBytes: optional(wholeOrNone),
       concurrency: whole,
       requestsPerSecond: optional(rate),
+      writers: optional(must((value): value is 1 => value === 1, "must be 1, or left out")),
       timeoutMs: optional(someMilliseconds),
       backoff: optional(
         object<{ leastMs: number; mostMs: number }>(
@@ -89,9 +90,11 @@ interface Policies {
   readonly limits?: Partial<WorkerLimits>;
   readonly retry?: Partial<RetryPolicy>;
   readonly breaker?: Partial<BreakerPolicy>;
+  readonly workers?: number;
 }
 
 export const policyShapes = {
+  workers: optional(whole),
   limits: optional(
     object<Partial<WorkerLimits>>(
       {

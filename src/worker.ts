@@ -2,7 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { type LaneBook, type ObjectVersion, openBooks } from "./books/books.ts";
 import { ObjectBusy, type Owner } from "./books/claim.ts";
-import { emptySink, type ObjectReport } from "./books/report.ts";
+import { emptySink, failedAfter, type ObjectReport } from "./books/report.ts";
+import { createWriterLeases } from "./books/writer-lease.ts";
 import { intakeLane } from "./dead-letter/dead-letter.ts";
 import { type BreakerPolicy, defaultBreakerPolicy } from "./delivery/breaker.ts";
 import { type Clock, type Random, systemClock } from "./delivery/clock.ts";
@@ -40,6 +41,8 @@ export interface WorkerOptions {
   readonly random?: Random;
   /** Default: one client of the worker's own, which `close` closes. */
   readonly http?: HttpClient;
+  /** How many workers share the sinks' quotas, this one included. Default 1: it has all of them for itself. */
+  readonly workers?: number;
   /** Who makes the claims. Default: a name of its own, which nobody can know to be gone. */
   readonly owner?: Owner;
   readonly log?: Logger;
@@ -121,7 +124,7 @@ export function createWorker(options: WorkerOptions): Worker {
   checkNames(options.sinks.map(({ name }) => name));
   // Claims are taken in the order of the names: two workers meet at the first one, and one of them holds nothing.
   const sinks = options.sinks
-    .map((sink) => createSinkState(sink, clock, random, breaker))
+    .map((sink) => createSinkState(sink, clock, random, breaker, options.workers ?? 1))
     .sort((a, b) => (a.sink.name < b.sink.name ? -1 : 1));
   const core = {
     sinks,
@@ -136,6 +139,9 @@ export function createWorker(options: WorkerOptions): Worker {
     log,
     onRecords: options.onRecords ?? (() => {}),
   };
+
+  const leases = createWriterLeases(options.receipts, owner, clock);
+  const oneWriter = new Set(sinks.flatMap(({ sink }) => (sink.limits.writers === 1 ? [sink.name] : [])));
 
   /** A record of the intake's that is valid now is every sink's. */
   const lanesOf = (lane: string) =>
@@ -187,8 +193,21 @@ export function createWorker(options: WorkerOptions): Worker {
       const settled = lanes.filter((lane) => !open.includes(lane));
       const busy: string[] = [];
       const held = new Map<string, HeldLane>();
+      const leave: (() => Promise<void>)[] = [];
+      /** Another writer sends to a sink that takes from one: what is left for that sink is tried again. */
+      let waits: ObjectBusy | undefined;
       try {
         for (const lane of open) {
+          if (oneWriter.has(lane)) {
+            try {
+              leave.push(await leases.join(lane, deadline));
+            } catch (error) {
+              if (!(error instanceof ObjectBusy)) throw error;
+              waits ??= error;
+              busy.push(lane);
+              continue;
+            }
+          }
           try {
             held.set(lane, await books.claim(lane, known.get(lane), deadline));
           } catch (error) {
@@ -197,12 +216,17 @@ export function createWorker(options: WorkerOptions): Worker {
             busy.push(lane);
           }
         }
-        if (held.size === 0) return settledReport(object, options.sinks, settled);
-        return await runObject(core, { store, info, object, books, held, settled, busy, deadline, signal });
+        const run = { store, info, object, books, held, settled, busy, deadline, signal };
+        const report =
+          held.size === 0 ? settledReport(object, options.sinks, settled) : await runObject(core, run);
+        if (waits !== undefined) throw failedAfter(waits, report);
+        return report;
       } catch (error) {
         // What is still held has no receipt: give it back, so that the next worker need not wait.
         await Promise.allSettled([...held.values()].map(({ claim }) => books.release(claim)));
         throw error;
+      } finally {
+        await Promise.allSettled(leave.map((each) => each()));
       }
     },
     async replay({ object, lane, file }, order, { deadline = clock.now() + defaultDeadlineMs, signal } = {}) {
@@ -218,10 +242,13 @@ export function createWorker(options: WorkerOptions): Worker {
         if (absent.length > 0) throw new MissingSinks(object, absent.sort());
       }
       const held = new Map<string, HeldLane>();
+      const leave: (() => Promise<void>)[] = [];
       try {
         for (const name of lanes) {
           // A sink that has not begun the object will read the record itself, and find it valid.
           if (known.get(name)?.receipt !== undefined) {
+            if (oneWriter.has(name) && order.drop === undefined)
+              leave.push(await leases.join(name, deadline));
             held.set(name, await books.claim(name, known.get(name), deadline));
           }
         }
@@ -233,6 +260,7 @@ export function createWorker(options: WorkerOptions): Worker {
       } finally {
         // What is still held has no receipt: give it back, so that the next worker need not wait.
         await Promise.allSettled([...held.values()].map(({ claim }) => books.release(claim)));
+        await Promise.allSettled(leave.map((each) => each()));
       }
     },
     async giveUp(object, lane, order) {

@@ -52,6 +52,8 @@ const limits: Limits = {
   concurrency: 1,
   // A send is two requests: a look and a write.
   requestsPerSecond: requestsPer10s / 10 / 2,
+  // It reads what a company has before it writes, and HubSpot has no condition on a write.
+  writers: 1,
 };
 
 const unknownCompany: Outcome = {

@@ -251,7 +251,7 @@ export function dayOf(key: string): string {
 
 function busy(object: ObjectVersion, lane: string, until?: number): ObjectBusy {
   const end = until === undefined ? "" : ` until ${new Date(until).toISOString()}`;
-  return new ObjectBusy(`${name(object)}: another worker has claimed ${lane}${end}`);
+  return new ObjectBusy(`${name(object)}: another worker has claimed ${lane}${end}`, until);
 }
 
 function name(object: ObjectVersion): string {

@@ -25,6 +25,12 @@ export interface Claim {
 export class ObjectBusy extends Error {
   override readonly name = "ObjectBusy";
   readonly code = "OBJECT_BUSY";
+  /** When the claim in the way ends, in milliseconds since the epoch by the store's clock, if that is known. */
+  readonly until: number | undefined;
+  constructor(message: string, until?: number) {
+    super(message);
+    this.until = until;
+  }
 }
 
 /** Past its deadline a worker has so long to write its books before its claims expire, in milliseconds. */

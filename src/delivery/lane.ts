@@ -38,8 +38,16 @@ export function createSinkState(
   clock: Clock,
   random: Random,
   breaker: BreakerPolicy,
+  workers: number,
 ): SinkState {
-  return { sink, limiter: createLimiter(sink.limits, clock, random), breaker: createBreaker(breaker, clock) };
+  const { requestsPerSecond, ...limits } = sink.limits;
+  // A quota is the account's, so all workers together keep to it.
+  const share = requestsPerSecond === undefined ? {} : { requestsPerSecond: requestsPerSecond / workers };
+  return {
+    sink,
+    limiter: createLimiter({ ...limits, ...share }, clock, random),
+    breaker: createBreaker(breaker, clock),
+  };
 }
 
 /** What is kept of a record until its outcome: of what was parsed, which takes several times its bytes, the head. */

@@ -94,8 +94,17 @@ export interface Limits {
   readonly envelopeBytes?: number;
   /** Requests under way at once. */
   readonly concurrency: number;
-  /** Requests started a second, on average. Default: no limit. */
+  /**
+   * Requests started a second, on average: what the vendor grants the account. A deployment of several workers says how
+   * many they are (`workers`), and each keeps to its share. Default: no limit.
+   */
   readonly requestsPerSecond?: number;
+  /**
+   * 1: of all workers, replayers and commands that share the books, one at a time sends to the sink, because it reads
+   * what the vendor has before it writes. Whoever finds another one at it leaves the sink's records for later.
+   * Default: any number.
+   */
+  readonly writers?: 1;
   /** How long one `send` may take, and well below what a run has: what is cut begins anew. Default 30 s. */
   readonly timeoutMs?: number;
   /** The waits that the vendor's pages ask for where its reply names none. Default: the core's own. */

@@ -3,16 +3,24 @@ import type { Logger as PowertoolsLogger } from "@aws-lambda-powertools/logger";
 import { type Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
 import { ObjectBusy } from "../books/claim.ts";
 import { type ObjectReport, reportOf } from "../books/report.ts";
-import { type Clock, systemClock } from "../delivery/clock.ts";
+import { type Clock, type Random, systemClock } from "../delivery/clock.ts";
 import { keepRecordsYoung } from "../heap.ts";
 import { defaultErrorPrefixes } from "../intake/error-prefixes.ts";
 import { createNoWorkRule, type NoWorkOptions } from "../intake/no-work.ts";
-import { parseNotification } from "../intake/notification.ts";
+import { parseNotification, recordsOf } from "../intake/notification.ts";
 import { type ExactRef, firstFound } from "../intake/object-ref.ts";
+import { isFields, text } from "../intake/s3-events.ts";
 import type { Logger } from "../log.ts";
 import { StoreError } from "../store/object-store.ts";
 import type { Worker } from "../worker.ts";
 import { type Answer, answerTo, type MessageResult } from "./answer.ts";
+import {
+  type ChangeVisibility,
+  comeBack,
+  queuedMessage,
+  secondsUntilBack,
+  sqsVisibility,
+} from "./come-back.ts";
 import { adapt, defaultLogger } from "./logging.ts";
 import { createMetrics, measure } from "./metrics.ts";
 
@@ -30,7 +38,13 @@ export interface LambdaOptions extends NoWorkOptions {
    * are kept: Powertools' own `service`, say, unless `clearDefaultDimensions` was called.
    */
   readonly metrics?: Metrics;
+  /**
+   * How a message of SQS that failed is told when to come back; see {@link secondsUntilBack}. Default: by SQS's own
+   * `ChangeMessageVisibility`, for which the role needs the right; without it, messages wait for the queue's timeout.
+   */
+  readonly changeVisibility?: ChangeVisibility;
   readonly clock?: Clock;
+  readonly random?: Random;
 }
 
 export { defaultErrorPrefixes };
@@ -51,6 +65,8 @@ interface Failure {
   readonly reason: string;
   /** Where it happened, when nobody foresaw it. */
   readonly at?: string;
+  /** When the claim ends that was in the way, in milliseconds since the epoch. */
+  readonly until?: number | undefined;
 }
 
 /**
@@ -84,7 +100,8 @@ export async function createHandler(
   options: LambdaOptions,
 ): Promise<(event: unknown, context: LambdaContext) => Promise<Answer>> {
   keepRecordsYoung();
-  const { clock = systemClock, metrics = createMetrics() } = options;
+  const { clock = systemClock, metrics = createMetrics(), random = Math.random } = options;
+  const { changeVisibility = sqsVisibility() } = options;
   const noWork = createNoWorkRule(options);
   const logger = options.logger ?? defaultLogger();
   const log = adapt(logger);
@@ -113,11 +130,31 @@ export async function createHandler(
     }
   }
 
+  /** Tells the queue when each message that failed comes back; other triggers have no such thing. */
+  async function sendBack(event: unknown, failed: ReadonlyMap<string, readonly Failure[]>): Promise<void> {
+    const records = recordsOf(event) ?? [];
+    await Promise.all(
+      records.map(async (record) => {
+        const message = queuedMessage(record);
+        const failures = failed.get(isFields(record) ? (text(record["messageId"]) ?? "") : "");
+        if (message === undefined || failures === undefined) return;
+        const ends = failures.flatMap(({ until }) => until ?? []);
+        const how = {
+          isPassing: failures.every(({ code }) => passing.has(code)),
+          claimEndsInMs: ends.length === failures.length ? Math.max(...ends) - clock.now() : undefined,
+        };
+        const seconds = secondsUntilBack(how, message.receives, random);
+        await comeBack(message, seconds, changeVisibility, log);
+      }),
+    );
+  }
+
   return async (event, context) => {
     logger.appendKeys({ requestId: context.awsRequestId });
     const remaining = context.getRemainingTimeInMillis();
     const deadline = clock.now() + remaining - Math.min(longestMarginMs, remaining * marginShare);
     const results: MessageResult[] = [];
+    const failed = new Map<string, readonly Failure[]>();
     const outcomes = new Map<string, Outcome>();
     let ignored = 0;
 
@@ -155,6 +192,7 @@ export async function createHandler(
           });
         }
       }
+      if (failures.length > 0) failed.set(messageId, failures);
       results.push({ id: messageId, failures, settled: settled.join("; ") });
     }
     if (ignored > 0) {
@@ -162,6 +200,7 @@ export async function createHandler(
       metrics.addMetric("Ignored", MetricUnit.Count, ignored);
       metrics.publishStoredMetrics();
     }
+    await sendBack(event, failed);
     return answerTo(event, results, (code) => passing.has(code));
   };
 }
@@ -184,9 +223,8 @@ function nameOf({ bucket, key }: Pick<ExactRef, "bucket" | "key">): string {
 
 /** What others' code says in an error may quote what it worked on, so only the error's kind and place are told. */
 function failureOf(error: unknown): Failure {
-  if (error instanceof StoreError || error instanceof ObjectBusy) {
-    return { code: error.code, reason: error.message };
-  }
+  if (error instanceof ObjectBusy) return { code: error.code, reason: error.message, until: error.until };
+  if (error instanceof StoreError) return { code: error.code, reason: error.message };
   if (!(error instanceof Error))
     return { code: "UNEXPECTED", reason: "something else than an error was thrown" };
   const frames = (error.stack ?? "")

@@ -31,7 +31,7 @@ function open(itemsPerRequest: number, maxItems: number) {
     },
   };
   const lane = createLane({
-    state: createSinkState(sink, clock, () => 0.5, defaultBreakerPolicy),
+    state: createSinkState(sink, clock, () => 0.5, defaultBreakerPolicy, 1),
     policy: { maxItems, maxBytes: 10_000, retry: defaultRetryPolicy },
     clock,
     random: () => 0.5,

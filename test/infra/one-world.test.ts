@@ -201,6 +201,24 @@ describe.each(topologies)("topology %s", (topology) => {
     tell(world, topology);
   });
 
+  test("a failure that passes costs seconds, and no message the half hour of its queue", async () => {
+    const world = await begin(template(topology));
+    const all = story(1);
+    world.s3Fault = async (request, usual) =>
+      request.method === "PUT" && request.url.includes(".receipt.json") ? slowDown() : await usual();
+    deliver(world, all);
+    await world.run();
+    delete world.s3Fault;
+    expect(waitingIn(world).messages).toBe(world.workers);
+    world.advance(20_000);
+    await world.run();
+    // Vendors have what was sent before the receipts failed; it is sent once more, with the same ids.
+    expect(waitingIn(world)).toEqual({ messages: 0, deferrals: 0 });
+    expect(deniedIn(world)).toEqual([]);
+    expect(invalidCounted(world)).toBe(all.truth.invalid);
+    tell(world, topology);
+  });
+
   test("a sink is removed by a redeployment, while it had receipts of every object", async () => {
     const world = await begin(template(topology));
     const [before, after] = [story(2), story(2, { seed: 2 })];

@@ -171,15 +171,18 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
       expect(properties).toMatchObject({
         BatchSize: 1,
         FunctionResponseTypes: ["ReportBatchItemFailures"],
-        ScalingConfig: { MaximumConcurrency: 4 },
       });
+      const of = String(fieldsOf(environmentOf(byId(properties["FunctionName"])))["SINKS"]);
+      expect(fieldsOf(properties["ScalingConfig"])["MaximumConcurrency"]).toBe(
+        of === "hubspot-companies" ? 2 : 4,
+      );
       const queue = byId(properties["EventSourceArn"]);
       const worker = byId(properties["FunctionName"]);
       // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html: six times.
       expect(Number(queue.properties["VisibilityTimeout"])).toBeGreaterThanOrEqual(
         6 * Number(worker.properties["Timeout"]),
       );
-      expect(fieldsOf(queue.properties["RedrivePolicy"])["maxReceiveCount"]).toBe(5);
+      expect(fieldsOf(queue.properties["RedrivePolicy"])["maxReceiveCount"]).toBe(20);
       const subscription = all("AWS::SNS::Subscription").find(
         (each) => flatten(each.properties["Endpoint"]) === `<${queue.id}.Arn>`,
       );
@@ -263,6 +266,7 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
     );
     const books = "<FanoutStorageBooks.Arn>";
     const lanes = [...allSinks, "_intake"];
+    const leases = [`${books}/receipts/writers/sink=hubspot-companies/*`];
     const kept = lanes.flatMap((lane) =>
       ["receipts/books/*/", "receipts/deferrals/sink=", "dead-letters/sink="].map(
         (keys) => `${books}/${keys}${lane}/*`,
@@ -281,10 +285,10 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
           ),
         ),
         "s3:GetObjectVersion <FanoutStorageData.Arn>/Data/*",
-        ...kept.flatMap((resource) =>
+        ...[...kept, ...leases].flatMap((resource) =>
           ["s3:GetObject", "s3:PutObject"].map((action) => `${action} ${resource}`),
         ),
-        ...removed.map((resource) => `s3:DeleteObject ${resource}`),
+        ...[...removed, ...leases].map((resource) => `s3:DeleteObject ${resource}`),
         ...["lambda:InvokeFunction", "lambda:GetFunctionConfiguration"].map(
           (action) => `${action} <FanoutStreamTransform.Arn>:*`,
         ),
@@ -504,6 +508,39 @@ test("the operators' role is there when somebody may take it, and nobody else ma
   });
 });
 
+test("each sink has its own concurrency and rate, and a sink of one writer no more than a queue must have", () => {
+  const { resources } = synthesise({
+    concurrency: 6,
+    concurrencyOf: { mixpanel: 3 },
+    rates: { mixpanel: 12.5 },
+  });
+  const of = (sink: string) => {
+    const id = `FanoutDelivery${sink.replaceAll("-", "")}`;
+    const [worker] = resources.filter(
+      (each) => each.id.startsWith(`${id}Worker`) && "Environment" in each.properties,
+    );
+    const [trigger] = resources.filter((each) => each.id.startsWith(`${id}Trigger`));
+    const { WORKERS, RATES } = fieldsOf(fieldsOf(worker?.properties["Environment"])["Variables"]);
+    return { WORKERS, RATES, ...fieldsOf(trigger?.properties["ScalingConfig"]) };
+  };
+  expect(of("mixpanel")).toEqual({ WORKERS: "4", RATES: "mixpanel=12.5", MaximumConcurrency: 3 });
+  expect(of("segment")).toEqual({ WORKERS: "7", RATES: undefined, MaximumConcurrency: 6 });
+  expect(of("hubspot-companies")).toEqual({ WORKERS: "3", RATES: undefined, MaximumConcurrency: 2 });
+});
+
+test("the sinks of one writer are those whose adapters say so", async () => {
+  const { resolveConfig } = await import("../../src/index.ts");
+  const { default: makeConfig } = await import("../../config/fanout.config.ts");
+  const { placeholders } = await import("../../infra/catalog.ts");
+  const { deployableSinks, hasOneWriter } = await import("../../infra/sinks.ts");
+  const { sinks } = await resolveConfig(makeConfig, {
+    env: placeholders,
+    sinks: Object.keys(deployableSinks),
+  });
+  for (const { name, limits } of sinks)
+    expect([name, hasOneWriter(name)]).toEqual([name, limits.writers === 1]);
+});
+
 test("ZIP can be chosen", () => {
   expect(synthesise({ compression: "ZIP" }).text).toContain('"CompressionFormat":"ZIP"');
 });
@@ -554,6 +591,8 @@ describe("settings that make no sense are refused with a sentence", () => {
     ["a sink that stands for two", { sinks: ["hubspot"] }, "the sink hubspot cannot be deployed; known are"],
     ["a sink on the function's own disk", { sinks: ["file"] }, "the sink file cannot be deployed"],
     ["a throttle of one", { concurrency: 1 }, "from 2 to 1000"],
+    ["a throttle of one for one sink", { concurrencyOf: { mixpanel: 1 } }, "from 2 to 1000"],
+    ["a rate of a sink that is not there", { rates: { mixpanl: 1 } }, "rates names mixpanl"],
     [
       "objects that die before what waits for them",
       { dataDays: 10 },

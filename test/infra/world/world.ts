@@ -55,6 +55,8 @@ export interface World {
   deliver(key: string, bytes: Uint8Array): string;
   /** Tells the queues once more: S3 delivers at least once. */
   notifyAgain(key: string, version: string): void;
+  /** How many functions deliver from a queue. */
+  readonly workers: number;
   /** Functions that do not run: their messages wait. By a part of the name, such as `mixpanel`. */
   readonly paused: Set<string>;
   /** What S3 answers instead of its usual answer, as long as it is set. */
@@ -114,6 +116,9 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     lines,
     invocations,
     paused,
+    get workers() {
+      return running.mappings.length;
+    },
     get queues() {
       return running.queues;
     },
