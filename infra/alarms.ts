@@ -3,13 +3,22 @@ import { Duration, Stack } from "aws-cdk-lib";
 import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
 import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
 import * as iam from "aws-cdk-lib/aws-iam";
+import type * as lambda from "aws-cdk-lib/aws-lambda";
 import * as sns from "aws-cdk-lib/aws-sns";
 import * as subscriptions from "aws-cdk-lib/aws-sns-subscriptions";
 import type * as sqs from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 import { intakeLane } from "../src/dead-letter/dead-letter.ts";
 import type { Delivery } from "./delivery.ts";
-import { type SinkFigure, type Statistic, sinkMetric, streamMetric, transformMetric } from "./metrics.ts";
+import {
+  reconcilerMetric,
+  type SinkFigure,
+  type Statistic,
+  sinkMetric,
+  streamMetric,
+  transformMetric,
+} from "./metrics.ts";
+import { reconcileHours } from "./schedule.ts";
 import type { Stream } from "./stream.ts";
 
 export interface AlarmsProps {
@@ -17,6 +26,10 @@ export interface AlarmsProps {
   readonly stream: Stream;
   /** Bus events that the stream did not take. */
   readonly undelivered: sqs.Queue;
+  /** Counts what nobody delivers. */
+  readonly reconciler: lambda.Function;
+  /** Rings when nothing comes into the stream for so long. Default: never. */
+  readonly quietMinutes?: number;
   /** Gets the alarms by mail. Default: nobody does. */
   readonly email?: string;
 }
@@ -33,7 +46,7 @@ const silentMinutes = 15;
 const minute = 60_000;
 
 export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
-  const { deliveries, stream, undelivered, email } = props;
+  const { deliveries, stream, undelivered, reconciler, quietMinutes, email } = props;
   const scope = new Construct(parent, "Alarms");
   const topic = new sns.Topic(scope, "Topic", { displayName: "firehose-fanout", enforceSSL: true });
   topic.addToResourcePolicy(
@@ -64,29 +77,49 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
     });
     made.addAlarmAction(new SnsAction(topic));
     made.addOkAction(new SnsAction(topic));
+    return made;
   };
+  /** One that means that data is late or lost. */
+  const lateAlarms: cloudwatch.IAlarm[] = [];
+  const late = (...given: Parameters<typeof alarm>) => {
+    // CDK is compiled without exactOptionalPropertyTypes: its Alarm differs from its IAlarm in nothing else.
+    lateAlarms.push(alarm(...given) as cloudwatch.IAlarm);
+  };
+  /** Missing figures are none, so that one of several that is missing does not hide the others. */
+  const sumOf = (usingMetrics: Record<string, cloudwatch.IMetric>) =>
+    new cloudwatch.MathExpression({
+      expression: Object.keys(usingMetrics)
+        .map((name) => `FILL(${name}, 0)`)
+        .join(" + "),
+      usingMetrics,
+      label: "failures",
+    });
 
   for (const { name, sinks, queue, deadLetters, worker, replayer } of deliveries) {
-    alarm(
+    late(
       `${name}-queue-age`,
       `Objects wait for ${lateMinutes} minutes for the worker of ${name}: it fails, or is too slow.`,
       queue.metricApproximateAgeOfOldestMessage(),
       { above: lateMinutes * 60 },
     );
-    alarm(
+    late(
       `${name}-queue-dead-letters`,
       `Notifications of objects failed for good on their way to ${name}: nothing of these objects is acknowledged.`,
       deadLetters.metricApproximateNumberOfMessagesVisible(),
       { above: 0 },
     );
-    alarm(
-      `${name}-worker-errors`,
-      `The worker of ${name} fails as a whole: a secret, the configuration, its time or its memory.`,
-      worker.metricErrors(),
+    late(
+      `${name}-fails`,
+      `The worker or the replayer of ${name} fails as a whole or is throttled: a secret, the configuration, its time, ` +
+        "its memory, a listing that is denied, or the account's concurrency. The log's first line says which.",
+      sumOf({
+        errors: worker.metricErrors(),
+        throttles: worker.metricThrottles(),
+        replayer: replayer.metricErrors(),
+      }),
       { above: 0 },
     );
-    alarm(`${name}-replayer-errors`, `The replayer of ${name} fails.`, replayer.metricErrors(), { above: 0 });
-    alarm(
+    late(
       `${name}-replayer-silent`,
       `The replayer of ${name} has not run for ${silentMinutes} minutes: nobody would know of what waits.`,
       replayer.metricInvocations({ period: Duration.minutes(silentMinutes) }),
@@ -99,19 +132,14 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
         gauge(scope, "WaitingDeadLetters", sink, "Maximum"),
         { above: 0 },
       );
-      alarm(
+      late(
         `${sink}-waiting-long`,
-        `Records have waited for ${sink} for ${waitingMinutes} minutes: the sink is down, or refuses its credentials.`,
-        gauge(scope, "WaitingDeferrals", sink, "Minimum"),
-        { above: 0, periods: waitingMinutes / gaugeMinutes },
+        `Records have waited for ${sink} for ${waitingMinutes} minutes: the sink is down, or refuses its credentials. ` +
+          "After seven days the replayer leaves them to a person: see fanout dlq.",
+        gauge(scope, "PendingAge", sink, "Maximum"),
+        { above: waitingMinutes * 60 },
       );
-      alarm(
-        `${sink}-given-up`,
-        `Records have waited for ${sink} for so long that the replayer leaves them to a person: see fanout dlq.`,
-        gauge(scope, "DeferralsGivenUp", sink, "Maximum"),
-        { above: 0 },
-      );
-      alarm(
+      late(
         `${sink}-freshness`,
         `Even the newest event that reached ${sink} was ${lateMinutes} minutes old, three times in a row.`,
         // The least of a period: what a replay delivers late does not hide, nor fake, how fresh the rest is.
@@ -126,13 +154,25 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
     gauge(scope, "WaitingDeadLetters", intakeLane, "Maximum"),
     { above: 0 },
   );
-  alarm(
-    "transform-errors",
-    "The transform fails as a whole: its batches go to Error/.",
-    stream.transform.metricErrors(),
-    {
-      above: 0,
-    },
+  late(
+    "intake-waiting-long",
+    `The end of an object has not been read for ${waitingMinutes} minutes: S3 breaks off, or denies it.`,
+    gauge(scope, "PendingAge", intakeLane, "Maximum"),
+    { above: waitingMinutes * 60 },
+  );
+  late(
+    "transform-fails",
+    "The transform fails as a whole or is throttled: its batches go to Error/.",
+    sumOf({ errors: stream.transform.metricErrors(), throttles: stream.transform.metricThrottles() }),
+    { above: 0 },
+  );
+  late(
+    "stream-transform-failed",
+    "Firehose could not call the transform, or got no answer in time: after three tries the batch goes to Error/.",
+    // "The sum of successful Lambda invocations over the sum of total Lambda invocations."
+    // https://docs.aws.amazon.com/firehose/latest/dev/cw-metrics-data-transformation.html
+    streamMetric(stream.name, "ExecuteProcessing.Success", "Average"),
+    { below: 1 },
   );
   alarm(
     "transform-refused",
@@ -146,24 +186,64 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
     transformMetric(scope, "directoryDown"),
     { above: 0, periods: 3 },
   );
-  alarm(
+  late(
     "stream-freshness",
     `Firehose holds records that are ${lateMinutes} minutes old: it cannot write to its bucket.`,
     streamMetric(stream.name, "DeliveryToS3.DataFreshness", "Maximum"),
     { above: lateMinutes * 60 },
   );
-  alarm(
+  late(
     "stream-throttled",
     "The stream takes less than the buses put in: EventBridge tries again for 24 hours; raise the stream's quota.",
     streamMetric(stream.name, "ThrottledRecords", "Sum"),
     { above: 0, periods: 3 },
   );
-  alarm(
+  if (quietMinutes !== undefined) {
+    late(
+      "stream-silent",
+      `Nothing has come into the stream for ${quietMinutes} minutes: no rule matches, or no producer puts events.`,
+      streamMetric(stream.name, "IncomingRecords", "Sum").with({ period: Duration.minutes(quietMinutes) }),
+      { below: 1, silence: "bad" },
+    );
+  }
+  late(
     "rules-dead-letters",
     "Events of a bus did not get into the stream: they are in the rules' dead-letter queue.",
     undelivered.metricApproximateNumberOfMessagesVisible(),
     { above: 0 },
   );
+  late(
+    "objects-unknown",
+    "Objects of the stream are known to no receipt: their notifications are lost. fanout books --in names them, and " +
+      "fanout run delivers them.",
+    reconcilerMetric(scope, "unknown"),
+    { above: 0 },
+  );
+  late(
+    "error-objects",
+    "Below Error/ lies what the stream could not process: fanout dlq --queue s3://<bucket>/Error/ says why, and puts it back.",
+    reconcilerMetric(scope, "refused"),
+    { above: 0 },
+  );
+  late(
+    "reconciler-fails",
+    "The reconciler fails: nobody would know of objects whose notifications are lost.",
+    reconciler.metricErrors({ period: Duration.hours(reconcileHours) }),
+    { above: 0 },
+  );
+  late(
+    "reconciler-silent",
+    `The reconciler has not run for ${2 * reconcileHours} hours: nobody would know of objects whose notifications are lost.`,
+    reconciler.metricInvocations({ period: Duration.hours(2 * reconcileHours) }),
+    { below: 1, silence: "bad" },
+  );
+  const first = new cloudwatch.CompositeAlarm(scope, "late-or-lost", {
+    alarmDescription:
+      "Data is late or lost: look here first. The alarms behind it, in the console, say where it stays.",
+    alarmRule: cloudwatch.AlarmRule.anyOf(...lateAlarms),
+  });
+  first.addAlarmAction(new SnsAction(topic));
+  first.addOkAction(new SnsAction(topic));
   return topic;
 }
 

@@ -6,7 +6,7 @@ import { buildSync } from "esbuild";
 import { type Metric, packedCatalog } from "../src/index.ts";
 
 /** A file of infra/functions. */
-export type Entry = "worker" | "transform" | "replayer";
+export type Entry = "worker" | "transform" | "replayer" | "reconciler";
 
 export interface Bundle {
   /** Holds `index.mjs`, and the catalog where the entry reads it; gone when this process ends. */

@@ -2,7 +2,7 @@
 import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
 import type { Construct } from "constructs";
 import type { Delivery } from "./delivery.ts";
-import { intakeMetric, type SinkFigure, type Statistic, sinkMetric, streamMetric } from "./metrics.ts";
+import { reconcilerMetric, type SinkFigure, type Statistic, sinkMetric, streamMetric } from "./metrics.ts";
 import type { Stream } from "./stream.ts";
 
 export interface DashboardProps {
@@ -34,8 +34,7 @@ export function createDashboard(
         bySink("Waiting dead letters", "WaitingDeadLetters", "Maximum"),
       ],
       [
-        bySink("Waiting deferrals", "WaitingDeferrals", "Maximum"),
-        bySink("Age of the oldest that waits (s)", "OldestAge", "Maximum"),
+        bySink("How long pending records have waited (s)", "PendingAge", "Maximum"),
         graph(
           "Backlog: objects in the queue",
           deliveries.map(({ name, queue }) =>
@@ -44,18 +43,13 @@ export function createDashboard(
         ),
       ],
       [
-        bySink("Retries", "Retries", "Sum"),
-        bySink("Latency of a request, mean (ms)", "Latency", "Average"),
-        bySink("Latency of the slowest request (ms)", "LatencyMax", "Maximum"),
-      ],
-      [
-        graph("Records read, and those that are no events", [
-          intakeMetric(scope, "Records"),
-          intakeMetric(scope, "Invalid"),
-        ]),
         graph("Stream: records in, age of the oldest (s)", [
           streamMetric(stream.name, "IncomingRecords", "Sum"),
           streamMetric(stream.name, "DeliveryToS3.DataFreshness", "Maximum"),
+        ]),
+        graph("What nobody delivers: objects without a receipt, objects below Error/", [
+          reconcilerMetric(scope, "unknown"),
+          reconcilerMetric(scope, "refused"),
         ]),
         graph("Functions that failed", [
           stream.transform.metricErrors({ label: "transform" }),

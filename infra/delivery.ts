@@ -12,10 +12,12 @@ import { writersPrefix } from "../src/books/writer-lease.ts";
 import { intakeLane } from "../src/dead-letter/dead-letter.ts";
 import { receives } from "../src/lambda/come-back.ts";
 import { createFunction, type Vpc } from "./function.ts";
+import { dataPrefix, deadLettersPrefix, receiptsPrefix } from "./prefixes.ts";
 import { createDeadLetterQueue, safeQueue } from "./queue.ts";
 import type { Permission } from "./role.ts";
+import { replayMinutes } from "./schedule.ts";
 import { hasOneWriter, secretsOf } from "./sinks.ts";
-import { dataPrefix, deadLettersPrefix, receiptsPrefix, type Storage } from "./storage.ts";
+import type { Storage } from "./storage.ts";
 
 export interface DeliveryProps {
   /** `all`, or the sink's. */
@@ -57,9 +59,6 @@ const queueDays = 4;
 
 /** An object has all of the function's time for itself: a second one could only run out of it. */
 const batchSize = 1;
-
-/** Deferrals say when their next attempt is due; nothing is due more exactly than this. */
-const replayMinutes = 5;
 
 export function createDelivery(parent: Construct, props: DeliveryProps): Delivery {
   const { name, sinks, topic, storage, concurrency } = props;

@@ -1,9 +1,11 @@
 // The figures that the functions write themselves, as CloudWatch knows them; see docs/configuration.md.
-import { Stack } from "aws-cdk-lib";
+import { Duration, Stack } from "aws-cdk-lib";
 import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
 import type { Construct } from "constructs";
 import { defaultNamespace } from "../src/lambda/metrics.ts";
+import { reconcilerMetrics } from "../src/lambda/reconciler.ts";
 import { transformMetrics } from "../src/lambda/transform.ts";
+import { reconcileHours } from "./schedule.ts";
 
 /** Where the functions of a deployment write: one of its own, so that two in one account do not add up. */
 export function namespaceOf(scope: Construct): string {
@@ -12,20 +14,7 @@ export function namespaceOf(scope: Construct): string {
 
 export type Statistic = "Sum" | "Average" | "Minimum" | "Maximum" | "SampleCount";
 
-export type SinkFigure =
-  | "Delivered"
-  | "Filtered"
-  | "DeadLettered"
-  | "Pending"
-  | "Requests"
-  | "Retries"
-  | "Latency"
-  | "LatencyMax"
-  | "Freshness"
-  | "WaitingDeadLetters"
-  | "WaitingDeferrals"
-  | "DeferralsGivenUp"
-  | "OldestAge";
+export type SinkFigure = "Delivered" | "Freshness" | "WaitingDeadLetters" | "PendingAge";
 
 export function sinkMetric(
   scope: Construct,
@@ -39,14 +28,6 @@ export function sinkMetric(
     statistic,
     dimensionsMap: { Sink: sink },
   });
-}
-
-/** The worker's of the intake, which belong to no sink. */
-export function intakeMetric(
-  scope: Construct,
-  metricName: "Records" | "Invalid" | "Ignored",
-): cloudwatch.Metric {
-  return new cloudwatch.Metric({ namespace: namespaceOf(scope), metricName, statistic: "Sum" });
 }
 
 export function streamMetric(stream: string, metricName: string, statistic: Statistic): cloudwatch.Metric {
@@ -64,5 +45,18 @@ export function transformMetric(scope: Construct, figure: keyof typeof transform
     namespace: namespaceOf(scope),
     metricName: transformMetrics[figure],
     statistic: "Sum",
+  });
+}
+
+/** The reconciler's, over all sinks; it writes them once an hour. */
+export function reconcilerMetric(
+  scope: Construct,
+  figure: keyof typeof reconcilerMetrics,
+): cloudwatch.Metric {
+  return new cloudwatch.Metric({
+    namespace: namespaceOf(scope),
+    metricName: reconcilerMetrics[figure],
+    statistic: "Maximum",
+    period: Duration.hours(reconcileHours),
   });
 }

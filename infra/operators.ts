@@ -5,9 +5,10 @@ import { Construct } from "constructs";
 import { manifestsPrefix, reportsPrefix } from "./backfill.ts";
 import { timestreamPermissions } from "./delivery.ts";
 import { secretsPermission } from "./function.ts";
+import { dataPrefix, deadLettersPrefix, errorPrefix, receiptsPrefix } from "./prefixes.ts";
 import { createRole } from "./role.ts";
 import { secretsOf } from "./sinks.ts";
-import { dataPrefix, deadLettersPrefix, errorPrefix, receiptsPrefix, type Storage } from "./storage.ts";
+import type { Storage } from "./storage.ts";
 
 export interface OperatorsProps {
   /** ARNs of the roles and users that may take it. */

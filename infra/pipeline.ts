@@ -15,6 +15,7 @@ import { createDashboard } from "./dashboard.ts";
 import { createDelivery, type Delivery } from "./delivery.ts";
 import type { Vpc } from "./function.ts";
 import { createOperators } from "./operators.ts";
+import { createReconciliation } from "./reconciliation.ts";
 import { createRules } from "./rules.ts";
 import { adaptersOf, hasOneWriter } from "./sinks.ts";
 import { createStorage, type Storage } from "./storage.ts";
@@ -47,6 +48,11 @@ export interface EventFanoutProps {
   readonly dataDays?: number;
   /** How long books and dead letters are kept. Default 400; longer than `dataDays`. */
   readonly booksDays?: number;
+  /**
+   * Rings when nothing has come into the stream for so many minutes, 5 to 1,440. Default: never, since a product may be
+   * idle.
+   */
+  readonly quietMinutes?: number;
   /** Gets the alarms by mail. Default: nobody does. */
   readonly alarmEmail?: string;
   /** Gets the alarms in a channel. Default: none does. */
@@ -89,6 +95,8 @@ export class EventFanout extends Construct {
   readonly storage: Storage;
   readonly stream: Stream;
   readonly deliveries: readonly Delivery[];
+  /** Counts what nobody delivers. */
+  readonly reconciler: lambda.Function;
   /** Bus events that the stream did not take. */
   readonly undelivered: sqs.Queue;
   /** For jobs of S3 Batch Operations that deliver history. */
@@ -158,7 +166,13 @@ export class EventFanout extends Construct {
     for (const [key, value] of Object.entries(props.resourceTags ?? {})) Tags.of(this).add(key, value);
     if (database !== undefined) for (const { worker } of this.deliveries) worker.node.addDependency(database);
 
-    const { deliveries, stream, undelivered } = this;
+    this.reconciler = createReconciliation(this, {
+      storage: this.storage,
+      sinks,
+      code: code("reconciler", []),
+      vpc: props.vpc,
+    });
+    const { deliveries, stream, undelivered, reconciler } = this;
     this.backfill = createBackfill(this, { deliveries, books: this.storage.books, strictTrust });
     this.operators =
       props.operators === undefined
@@ -179,6 +193,8 @@ export class EventFanout extends Construct {
       deliveries,
       stream,
       undelivered,
+      reconciler,
+      ...(props.quietMinutes !== undefined && { quietMinutes: props.quietMinutes }),
       ...(props.alarmEmail !== undefined && { email: props.alarmEmail }),
     });
     if (props.slack !== undefined) createChat(this, { topic: this.alarms, channel: props.slack });

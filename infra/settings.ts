@@ -46,6 +46,12 @@ const schema = z
       .exactOptional(),
     dataDays: days.exactOptional(),
     booksDays: days.exactOptional(),
+    quietMinutes: z.coerce
+      .number({ error: "must be a number of minutes" })
+      .int("must be a whole number of minutes")
+      .min(5, "must be 5 or more")
+      .max(1440, "must be 1440 or less")
+      .exactOptional(),
     alarmEmail: z.email({ error: "must be an e-mail address" }).exactOptional(),
     slackWorkspace: z.string().exactOptional(),
     slackChannel: z.string().exactOptional(),

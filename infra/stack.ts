@@ -4,7 +4,7 @@ import { AwsSolutionsChecks } from "cdk-nag";
 import type { Construct } from "constructs";
 import { manifestsPrefix, reportsPrefix } from "./backfill.ts";
 import { EventFanout, type EventFanoutProps } from "./pipeline.ts";
-import { deadLettersPrefix, receiptsPrefix } from "./storage.ts";
+import { deadLettersPrefix, receiptsPrefix } from "./prefixes.ts";
 
 /** CDK's newer behaviour, where the older one is the default for the sake of old stacks. */
 const features = {

@@ -5,14 +5,7 @@ import * as s3 from "aws-cdk-lib/aws-s3";
 import type * as sns from "aws-cdk-lib/aws-sns";
 import { Construct } from "constructs";
 import { ConfigError } from "../src/index.ts";
-
-/** How the keys begin of what the stream delivers, and of what its transform refused. */
-export const dataPrefix = "Data/";
-export const errorPrefix = "Error/";
-
-/** Where the workers write in the bucket of their books. */
-export const receiptsPrefix = "receipts";
-export const deadLettersPrefix = "dead-letters";
+import { dataPrefix, deadLettersPrefix, receiptsPrefix } from "./prefixes.ts";
 
 export interface StorageProps {
   /** Told of every new object below {@link dataPrefix}. It must let S3 publish. */

@@ -7,8 +7,8 @@ import * as logs from "aws-cdk-lib/aws-logs";
 import type * as s3 from "aws-cdk-lib/aws-s3";
 import { Construct } from "constructs";
 import { createFunction, type Vpc } from "./function.ts";
+import { dataPrefix, errorPrefix } from "./prefixes.ts";
 import { createRole, forThisAccount } from "./role.ts";
-import { dataPrefix, errorPrefix } from "./storage.ts";
 
 /** What Firehose makes of a batch. The worker reads both, and finds out which one it is by itself. */
 export type Compression = "GZIP" | "ZIP";

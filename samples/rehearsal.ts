@@ -289,6 +289,12 @@ interface Deployed {
 }
 
 /** The template as it would be deployed, without the functions' code. */
+/** The rules take events of the deployment's own account, which a rehearsal has none of. */
+function withoutAccount({ account: _, ...pattern }: ReturnType<typeof fieldsOf>): JsonObject {
+  // Out of JSON, so it is JSON.
+  return pattern as JsonObject;
+}
+
 async function synthesise(metrics: readonly Metric[], compression: Compression): Promise<Deployed> {
   const outdir = await mkdtemp(path.join(tmpdir(), "fanout-rehearsal-"));
   try {
@@ -305,8 +311,7 @@ async function synthesise(metrics: readonly Metric[], compression: Compression):
         {
           metric: /"metric_name":"([^"]*)"/.exec(String(template))?.[1] ?? "",
           bus: String(properties["EventBusName"]),
-          // Out of JSON, so it is JSON.
-          pattern: pattern as JsonObject,
+          pattern: withoutAccount(fieldsOf(pattern)),
           transformer: {
             inputPathsMap: Object.fromEntries(
               Object.entries(fieldsOf(paths)).map(([name, value]) => [name, String(value)]),

@@ -27,7 +27,7 @@ export async function dlqList(command: DlqCommand): Promise<ExitCode> {
   } else {
     const screen = screenOf(stdout);
     const isQueue = queue !== undefined;
-    stdout.write(`${render(found, { sinks: config.sinks, filter, now, screen, isQueue })}\n`);
+    stdout.write(`${render(found, { sinks: config.sinks, filter, now, screen, isQueue, damaged })}\n`);
   }
   return damaged > 0 ? exitCodes.failed : exitCodes.ok;
 }
@@ -98,19 +98,26 @@ interface Rendering {
   readonly screen: Screen;
   /** Of a queue that is not ours: it holds nothing pending. */
   readonly isQueue: boolean;
+  /** Files and deferrals that cannot be read: what they hold waits as well. */
+  readonly damaged: number;
 }
 
 function render({ causes, delays, letters, pending }: Survey, rendering: Rendering): string {
-  const { filter, now, screen, sinks, isQueue } = rendering;
+  const { filter, now, screen, sinks, isQueue, damaged } = rendering;
   const paint = painter(screen);
   const { columns } = screen;
   const parts: string[] = [];
   const details: string[] = [];
   // With a filter, others may wait all the same.
   const those = isEmpty(filter) ? "" : " of that kind";
+  if (damaged > 0) {
+    const what = `${count(damaged, "file or deferral", "files or deferrals")} cannot be read, so what waits in them is not shown: see above, and fanout books.`;
+    parts.push(paint("red", wrap(what, columns)));
+  }
+  const calm = damaged > 0 ? "yellow" : "green";
   if (letters === 0) {
     parts.push(
-      paint("green", isQueue ? `Nothing${those} waits in the queue.` : `No dead letter${those} waits.`),
+      paint(calm, isQueue ? `Nothing${those} waits in the queue.` : `No dead letter${those} waits.`),
     );
   } else {
     const head = ["sink", "code", "fingerprint", "letters", "oldest", "newest"];
@@ -172,7 +179,7 @@ function render({ causes, delays, letters, pending }: Survey, rendering: Renderi
       wrap("What is pending is left out: deferrals hold ranges of records, not what is in them.", columns),
     );
   } else {
-    parts.push(paint("green", `Nothing${those} is pending.`));
+    parts.push(paint(calm, `Nothing${those} is pending${damaged > 0 ? ", as far as it can be read" : ""}.`));
   }
   return [...parts, ...details].join("\n\n");
 }

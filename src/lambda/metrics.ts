@@ -13,22 +13,15 @@ export function createMetrics(namespace = defaultNamespace): Metrics {
   return metrics;
 }
 
-/** CloudWatch's embedded metric format: the intake's counts without a dimension, then every sink's with its name. */
-export function measure(metrics: Metrics, report: ObjectReport, now: number): void {
-  // The format wants at least one set of dimensions, of which an empty one is lawful.
-  // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
-  metrics.addDimensions({});
-  metrics.addMetric("Records", MetricUnit.Count, report.records);
-  metrics.addMetric("Invalid", MetricUnit.Count, report.invalid);
-  metrics.publishStoredMetrics();
-  measureSinks(metrics, report.sinks, now);
-}
-
-/** What a run did for every sink. */
+/**
+ * What a run did for every sink, in CloudWatch's embedded metric format. Each figure of each sink costs, so there are
+ * two: the others are fields of the same line of the log, which can be asked for them.
+ */
 export function measureSinks(metrics: Metrics, sinks: ObjectReport["sinks"], now: number): void {
   for (const [name, sink] of Object.entries(sinks)) {
     metrics.addDimension("Sink", name);
     for (const [metric, unit, value] of sinkMetrics(sink, now)) metrics.addMetric(metric, unit, value);
+    for (const [name, value] of sinkFields(sink)) metrics.addMetadata(name, String(value));
     metrics.publishStoredMetrics();
   }
 }
@@ -36,21 +29,27 @@ export function measureSinks(metrics: Metrics, sinks: ObjectReport["sinks"], now
 function sinkMetrics(sink: SinkReport, now: number): readonly (readonly [string, Unit, number])[] {
   return [
     ["Delivered", MetricUnit.Count, sink.delivered],
-    ["Filtered", MetricUnit.Count, sink.filtered],
-    ["DeadLettered", MetricUnit.Count, sink.deadLettered],
-    ["Pending", MetricUnit.Count, sink.pending],
-    ["Requests", MetricUnit.Count, sink.requests],
-    ["Retries", MetricUnit.Count, sink.retries],
-    // Without a request or a delivery there is no latency and no freshness, rather than a perfect one.
+    // Without a delivery there is no freshness, rather than a perfect one. A clock that runs ahead somewhere must not
+    // make up for what is late.
+    ...(sink.newestTime === undefined
+      ? []
+      : [["Freshness", MetricUnit.Milliseconds, Math.max(0, now - sink.newestTime)] as const]),
+  ];
+}
+
+function sinkFields(sink: SinkReport): readonly (readonly [string, number])[] {
+  return [
+    ["Filtered", sink.filtered],
+    ["DeadLettered", sink.deadLettered],
+    ["Pending", sink.pending],
+    ["Requests", sink.requests],
+    ["Retries", sink.retries],
+    // Without a request there is no latency, rather than a perfect one. In milliseconds.
     ...(sink.requests === 0
       ? []
       : [
-          ["Latency", MetricUnit.Milliseconds, sink.requestMs / sink.requests] as const,
-          ["LatencyMax", MetricUnit.Milliseconds, sink.slowestMs] as const,
+          ["Latency", Math.round(sink.requestMs / sink.requests)] as const,
+          ["LatencyMax", Math.round(sink.slowestMs)] as const,
         ]),
-    ...(sink.newestTime === undefined
-      ? []
-      : // A clock that runs ahead somewhere must not make up for what is late.
-        [["Freshness", MetricUnit.Milliseconds, Math.max(0, now - sink.newestTime)] as const]),
   ];
 }

@@ -64,7 +64,8 @@ const marginShare = 1 / 4;
 
 /**
  * The handler, for any event. Two at once do no harm: an object is claimed by one of them. It rejects when the books
- * cannot be read; the next run tries again.
+ * cannot be read, when what waits cannot be counted, or when a deferral is damaged: what could be delivered is delivered
+ * by then, and the next run tries again.
  */
 export async function createReplayer(
   options: ReplayerOptions,
@@ -77,65 +78,66 @@ export async function createReplayer(
   const lanes = [...sinks, intakeLane];
   const letters = createLetterCounter(deadLetters, receipts, lanes);
 
-  const deferrals = async (): Promise<WaitingDeferral[]> => {
+  /** Those that can be read, and how many cannot: what these stand for waits as well, and nobody drains it. */
+  const deferrals = async (): Promise<{ all: WaitingDeferral[]; damaged: number }> => {
     const all: WaitingDeferral[] = [];
-    const onDamaged = ({ message }: StoreError) => log.error("a deferral is left out", { reason: message });
+    let damaged = 0;
+    const onDamaged = ({ message }: StoreError) => {
+      damaged++;
+      log.error("a deferral cannot be read, so nobody drains it", { reason: message });
+    };
     for (const sink of lanes) {
       for await (const each of readDeferrals(receipts, { sink, onDamaged })) all.push(each);
     }
-    return all;
+    return { all, damaged };
   };
 
-  const gauge = async (): Promise<void> => {
+  /** Two figures a lane, since each costs: how many letters wait, and for how long the oldest pending records have. */
+  const gauge = async (): Promise<{ damaged: number }> => {
     const now = clock.now();
-    const pending = await deferrals();
+    const { all, damaged } = await deferrals();
     const counted = await letters.count();
-    const gauges = new Map(lanes.map((sink) => [sink, { ...nothing, oldest: now }]));
-    for (const [sink, { count, oldest }] of counted) {
-      const of = gauges.get(sink);
-      if (of === undefined) continue;
-      of.letters = count;
-      of.oldest = Math.min(of.oldest, oldest);
-    }
-    for (const { sink, since } of pending) {
-      const of = gauges.get(sink);
-      if (of === undefined) continue;
-      of.deferrals++;
-      if (now - since >= giveUpAfterMs) of.givenUp++;
-      of.oldest = Math.min(of.oldest, since);
-    }
-    for (const [sink, of] of gauges) {
-      metrics.addDimension("Sink", sink);
-      metrics.addMetric("WaitingDeadLetters", MetricUnit.Count, of.letters);
-      metrics.addMetric("WaitingDeferrals", MetricUnit.Count, of.deferrals);
-      metrics.addMetric("DeferralsGivenUp", MetricUnit.Count, of.givenUp);
-      metrics.addMetric("OldestAge", MetricUnit.Seconds, Math.max(0, now - of.oldest) / 1000);
+    for (const lane of lanes) {
+      const own = all.filter(({ sink }) => sink === lane);
+      const oldest = Math.min(now, ...own.map(({ since }) => since));
+      const waiting = counted.get(lane);
+      metrics.addDimension("Sink", lane);
+      metrics.addMetric("WaitingDeadLetters", MetricUnit.Count, waiting?.count ?? 0);
+      metrics.addMetric("PendingAge", MetricUnit.Seconds, Math.max(0, now - oldest) / 1000);
       metrics.publishStoredMetrics();
+      log.info("what waits", {
+        sink: lane,
+        deadLetters: waiting?.count ?? 0,
+        ...(waiting && { deadLettersSince: new Date(waiting.oldest).toISOString() }),
+        deferrals: own.length,
+        records: own.reduce((sum, { count }) => sum + count, 0),
+        givenUp: own.filter(({ since }) => now - since >= giveUpAfterMs).length,
+      });
     }
+    return { damaged };
   };
 
   return async (_event, context) => {
     logger.appendKeys({ requestId: context.awsRequestId });
     const remaining = context.getRemainingTimeInMillis();
     const deadline = clock.now() + remaining - Math.min(longestMarginMs, remaining * marginShare);
-    const waiting = await deferrals();
+    const { all: waiting } = await deferrals();
     const { due, ...why } = sortOut(waiting, clock.now(), giveUpAfterMs);
     const drained = await drainDeferrals(worker, receipts, due, { deadline, clock, log });
     measureSinks(metrics, drained.sinks, clock.now());
     const report = { waiting: waiting.length, ...why, ...summary(drained) };
     log.info("deferrals drained", report);
-    try {
-      await gauge();
-    } catch (error) {
-      // A gauge that is missing is seen by its alarm; what was delivered is delivered.
+    const { damaged } = await gauge().catch((error: unknown) => {
       if (!(error instanceof StoreError)) throw error;
       log.error("what waits could not be counted", { code: error.code, reason: error.message });
-    }
+      throw new Error(`what waits could not be counted: ${error.code}`);
+    });
+    // Who returns normally says that all is counted: the alarm on the function's errors must ring.
+    if (damaged > 0)
+      throw new Error(`${damaged} deferrals cannot be read, so nobody drains them: see fanout books`);
     return report;
   };
 }
-
-const nothing = { letters: 0, deferrals: 0, givenUp: 0 };
 
 /** Which of them are to be tried now. */
 function sortOut(waiting: readonly WaitingDeferral[], now: number, giveUpAfterMs: number) {

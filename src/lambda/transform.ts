@@ -62,16 +62,23 @@ export interface TransformContext {
   getRemainingTimeInMillis(): number;
 }
 
-/** Names in CloudWatch, in the namespace `FirehoseFanout`. Each counts records of Firehose's, except the last three. */
-export const transformMetrics = {
+/**
+ * Fields of the log's line that carries the figures. They are no figures of CloudWatch's, each of which costs; the log can
+ * be asked for them. Each counts records of Firehose's, except the last two.
+ */
+export const transformCounts = {
   records: "TransformRecords",
-  refused: "TransformRefused",
   /** Those of the refused that would have made the answer too large. */
   tooLarge: "TransformTooLarge",
   /** Events that had no `event_id`. */
   stamped: "TransformStamped",
   /** Events of tenants that the directory does not know. */
   tenantUnknown: "TransformTenantUnknown",
+} as const;
+
+/** Figures in CloudWatch. */
+export const transformMetrics = {
+  refused: "TransformRefused",
   /** Events whose tenant nobody could tell. */
   directoryDown: "TransformDirectoryDown",
 } as const;
@@ -233,14 +240,18 @@ export function createTransform(
       logger.warn("the tenant directory is down", { events: tally.directoryDown, directoryDown });
     }
     metricsTo.addDimensions({});
-    const counts: Readonly<Record<keyof typeof transformMetrics, number>> = {
+    metricsTo.addMetric(transformMetrics.refused, MetricUnit.Count, refused);
+    metricsTo.addMetric(transformMetrics.directoryDown, MetricUnit.Count, tally.directoryDown);
+    const counts: Readonly<Record<keyof typeof transformCounts, number>> = {
       ...tally,
       records: records.length,
-      refused,
     };
     for (const [key, value] of Object.entries(counts)) {
-      // The keys are those of the object above, which its type names.
-      metricsTo.addMetric(transformMetrics[key as keyof typeof counts], MetricUnit.Count, value);
+      // A key of the tally that is a metric of its own is none of these.
+      const name = Object.hasOwn(transformCounts, key)
+        ? transformCounts[key as keyof typeof counts]
+        : undefined;
+      if (name !== undefined) metricsTo.addMetadata(name, String(value));
     }
     metricsTo.publishStoredMetrics();
     return { records };

@@ -22,7 +22,7 @@ import {
   sqsVisibility,
 } from "./come-back.ts";
 import { adapt, defaultLogger } from "./logging.ts";
-import { createMetrics, measure } from "./metrics.ts";
+import { createMetrics, measureSinks } from "./metrics.ts";
 
 /** The part of a worker that a notification needs. */
 type Processor = Pick<Worker, "process">;
@@ -109,7 +109,7 @@ export async function createHandler(
 
   function account(report: ObjectReport): void {
     tell(log, report);
-    measure(metrics, report, clock.now());
+    measureSinks(metrics, report.sinks, clock.now());
   }
 
   /** Done: all that had to be done is durable. */

@@ -203,6 +203,7 @@ async function live(world: World): Promise<void> {
     world.advance(day);
     await world.replay();
   }
+  await world.reconcile();
 }
 
 function broke(): Response {

@@ -207,7 +207,7 @@ describe("deferrals that are due", () => {
     expect(written).toMatch(/memory:\/\/source\/a, version \w+, does not exist or was deleted/);
     await world.clock.advance(7 * day);
     expect(await replay()).toMatchObject({ waiting: 1, givenUp: 1, failed: 0 });
-    expect(gauges()["ill"]).toMatchObject({ WaitingDeferrals: 1, DeferralsGivenUp: 1 });
+    expect(gauges()["ill"]).toMatchObject({ PendingAge: expect.closeTo(8 * 86_400, -3) });
   });
 
   test("of an object that was not read to its end are drained for its invalid records, too", async () => {
@@ -236,7 +236,7 @@ describe("deferrals that are due", () => {
     expect(slow.stored.size).toBe(180);
   });
 
-  test("of which one cannot be understood are drained all the same, and that one is told", async () => {
+  test("of which one cannot be understood are drained all the same, and that one fails the function", async () => {
     const ill = scriptedSink("ill");
     ill.reply = down();
     const world = await deferred([ill], "a", "b");
@@ -245,8 +245,13 @@ describe("deferrals that are due", () => {
     world.receipts.objects.set(first, { bytes: Buffer.from("{"), lastModified: 0 });
     await world.clock.advance(day);
     const replay = await replayerIn(world, [ill]);
-    expect(await replay()).toMatchObject({ waiting: 1, settled: 1 });
+    // Nobody is calm while something waits that nobody drains: the function fails, and the alarm on its errors rings.
+    await expect(replay()).rejects.toThrow("1 deferrals cannot be read");
+    expect(written).toContain('"settled":1');
     expect(written).toContain("is not a deferral that this version understands");
+    expect(world.deferrals()).toEqual([first]);
+    world.receipts.objects.delete(first);
+    expect(await replay()).toMatchObject({ waiting: 0 });
   });
 
   test("that a settled lane has left behind are removed", async () => {
@@ -282,15 +287,13 @@ describe("the gauges", () => {
     const replay = await replayerIn(world, [well, ill]);
     await world.clock.advance(30_000);
     await replay();
-    const none = { WaitingDeadLetters: 0, WaitingDeferrals: 0, DeferralsGivenUp: 0, OldestAge: 0 };
+    const none = { WaitingDeadLetters: 0, PendingAge: 0 };
     expect(gauges()).toEqual({
       _intake: none,
       well: none,
       ill: {
         WaitingDeadLetters: 10,
-        WaitingDeferrals: 1,
-        DeferralsGivenUp: 0,
-        OldestAge: expect.closeTo(30, 0),
+        PendingAge: expect.closeTo(30, 0),
       },
     });
     ill.reply = () => delivered;
@@ -329,10 +332,10 @@ describe("the gauges", () => {
     expect(world.deadLetters.objects.size).toBe(1);
     const replay = await replayerIn(world, [ill]);
     await replay();
-    expect(gauges()["ill"]).toMatchObject({ WaitingDeadLetters: 0, OldestAge: 0 });
+    expect(gauges()["ill"]).toMatchObject({ WaitingDeadLetters: 0, PendingAge: 0 });
   });
 
-  test("that cannot be counted are told, and what was drained counts all the same", async () => {
+  test("that cannot be counted fail the function, and what was drained counts all the same", async () => {
     const ill = scriptedSink("ill");
     ill.reply = down();
     const world = await deferred([ill], "a");
@@ -342,8 +345,9 @@ describe("the gauges", () => {
       if (operation === "list") throw new StoreError("DENIED", "403");
     };
     const replay = await replayerIn(world, [ill]);
-    expect(await replay()).toMatchObject({ settled: 1, delivered: 10 });
-    expect(written).toContain("what waits could not be counted");
+    await expect(replay()).rejects.toThrow("what waits could not be counted: DENIED");
+    expect(written).toContain('"settled":1');
+    expect(ill.stored.size).toBe(10);
   });
 
   test("of a file are read once, however often the function runs", async () => {

@@ -86,7 +86,12 @@ const measured = (): Record<string, number> =>
     {},
     ...printed
       .filter((text) => text.includes("_aws"))
-      .map((text) => JSON.parse(text) as Record<string, number>),
+      // Figures are numbers, and the counts beside them text.
+      .map((text) =>
+        JSON.parse(text, (_, value: unknown) =>
+          typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value,
+        ),
+      ),
   );
 
 describe("an event of the catalog", () => {

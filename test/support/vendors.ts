@@ -3,6 +3,7 @@ import { createHubspotTwin } from "../../adapters/hubspot/twin.ts";
 import { createMixpanelTwin } from "../../adapters/mixpanel/twin.ts";
 import { createSegmentTwin } from "../../adapters/segment/twin.ts";
 import { createTimestreamTwin } from "../../adapters/timestream/twin.ts";
+import { type Clock, systemClock } from "../../src/delivery/clock.ts";
 import { type Fault, injectFaults, type ServedTwin, serveTwin } from "../../src/testing/index.ts";
 
 export const sinkNames = ["timestream", "segment", "mixpanel", "hubspot-events"] as const;
@@ -19,11 +20,12 @@ export interface Vendors {
   close(): Promise<void>;
 }
 
-export async function serveVendors(): Promise<Vendors> {
+/** @param clock what the vendors take for now: events of the future are refused. */
+export async function serveVendors(clock: Pick<Clock, "now"> = systemClock): Promise<Vendors> {
   const twins = {
-    timestream: createTimestreamTwin(),
-    segment: createSegmentTwin(),
-    mixpanel: createMixpanelTwin(),
+    timestream: createTimestreamTwin({ clock }),
+    segment: createSegmentTwin({ clock }),
+    mixpanel: createMixpanelTwin({ clock }),
     "hubspot-events": createHubspotTwin(),
   };
   const faults: Partial<Record<SinkName, Fault>> = {};

@@ -65,6 +65,10 @@ export interface World {
   run(): Promise<void>;
   /** Every replayer once, at the same time. */
   replay(): Promise<readonly Invoked[]>;
+  /** The reconciler once. */
+  reconcile(): Promise<readonly Invoked[]>;
+  /** The functions whose names match, each once. */
+  invoke(name: RegExp, event: unknown): Promise<readonly Invoked[]>;
   /** Moves the time on; nothing runs meanwhile. */
   advance(ms: number): void;
   /** Replaces the functions, roles and queues by those of another template; stores and vendors stay. */
@@ -93,7 +97,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
   const moved = new BigInt64Array(offset);
   const now = () => Date.now() + Number(Atomics.load(moved, 0));
   const clock: Clock = { ...systemClock, now };
-  const vendors = await serveVendors();
+  const vendors = await serveVendors(clock);
   const bucketOf = (resources: readonly Resource[], which: string) =>
     idOf(resources, "AWS::S3::Bucket", new RegExp(`^FanoutStorage${which}[0-9A-F]{8}$`)).toLowerCase();
   const data = bucketOf(made.resources, "Data");
@@ -160,6 +164,11 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     async replay() {
       const replayers = running.lambdas.filter(({ entry }) => entry === "replayer");
       return await Promise.all(replayers.map(async (each) => await invoke(each, {})));
+    },
+    reconcile: () => world.invoke(/Reconciler/, {}),
+    async invoke(name, event) {
+      const called = running.lambdas.filter((each) => name.test(each.name));
+      return await Promise.all(called.map(async (each) => await invoke(each, event)));
     },
     advance(ms) {
       Atomics.add(moved, 0, BigInt(Math.round(ms)));
@@ -309,7 +318,8 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     const timeoutMs = Number(properties["Timeout"]) * 1000;
     const sinks = (variables["SINKS"] ?? "").split(",").filter((name) => name !== "");
     const sandbox = openSandbox({
-      directory: bundle(entry, entry === "transform" ? [] : adaptersOf(sinks), metrics).directory,
+      directory: bundle(entry, entry === "worker" || entry === "replayer" ? adaptersOf(sinks) : [], metrics)
+        .directory,
       env: {
         ...variables,
         AWS_REGION: region,
@@ -485,7 +495,7 @@ function sqsEvent(
 }
 
 function entryOf(id: string): Entry {
-  const [, construct] = /(Worker|Replayer|Transform)[0-9A-F]{8}$/.exec(id) ?? [];
+  const [, construct] = /(Worker|Replayer|Transform|Reconciler)[0-9A-F]{8}$/.exec(id) ?? [];
   switch (construct) {
     case "Worker":
       return "worker";
@@ -493,6 +503,8 @@ function entryOf(id: string): Entry {
       return "replayer";
     case "Transform":
       return "transform";
+    case "Reconciler":
+      return "reconciler";
     default:
       throw new Error(`this world does not know what the function ${id} is`);
   }

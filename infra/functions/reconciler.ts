@@ -1,0 +1,20 @@
+// The reconciler's Lambda entry. It reads no secret and no object, so it needs no configuration of a sink.
+import { openStore, s3Store } from "../../src/index.ts";
+import { createMetrics } from "../../src/lambda/metrics.ts";
+import { createReconciler } from "../../src/lambda/reconciler.ts";
+import { dataPrefix, errorPrefix } from "../prefixes.ts";
+
+const { DATA_BUCKET: bucket = "", RECEIPTS: receipts = "", SINKS: sinks = "" } = process.env;
+
+export const handler = createReconciler({
+  source: s3Store({ bucket }),
+  receipts: openStore(receipts),
+  sinks: sinks.split(",").filter((name) => name !== ""),
+  prefixOf(day) {
+    const [date = ""] = new Date(day).toISOString().split("T");
+    const [year, month, dayOfMonth] = date.split("-");
+    return `${dataPrefix}year=${year}/month=${month}/day=${dayOfMonth}/`;
+  },
+  errorPrefix,
+  metrics: createMetrics(process.env["METRICS_NAMESPACE"]),
+});

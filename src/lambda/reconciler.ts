@@ -1,0 +1,78 @@
+// The reconciler as a Lambda function on a schedule: counts objects that no receipt knows, and what the stream refused.
+import type { Logger as PowertoolsLogger } from "@aws-lambda-powertools/logger";
+import { type Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
+import { type Reconciliation, reconcile } from "../books/reconcile.ts";
+import { type Clock, systemClock } from "../delivery/clock.ts";
+import type { ObjectStore } from "../store/object-store.ts";
+import { adapt, defaultLogger } from "./logging.ts";
+import { createMetrics } from "./metrics.ts";
+
+export interface ReconcilerOptions {
+  readonly source: ObjectStore;
+  readonly receipts: ObjectStore;
+  readonly sinks: readonly string[];
+  /** How the keys begin of objects of a UTC day, in milliseconds since the epoch. */
+  readonly prefixOf: (day: number) => string;
+  /** How the keys begin of what the stream refused; see {@link ReconcilerReport.refused}. */
+  readonly errorPrefix: string;
+  /** Default: Powertools' logger. */
+  readonly logger?: PowertoolsLogger;
+  readonly metrics?: Metrics;
+  readonly clock?: Clock;
+}
+
+export interface ReconcilerReport extends Reconciliation {
+  /** Objects below the stream's error prefix: each holds records that were put back by nobody yet. */
+  readonly refused: number;
+}
+
+/** Names in CloudWatch, without a dimension. */
+export const reconcilerMetrics = { unknown: "ObjectsUnknown", refused: "ErrorObjects" } as const;
+
+const dayMs = 24 * 60 * 60_000;
+/** A message may wait for hours for its worker; what is older was seen by an earlier run. */
+const daysBack = 3;
+/** A worker needs minutes; and a message that failed comes back within 15. */
+const graceMs = 30 * 60_000;
+/** Keys of an unknown object that are told; the figure counts all. */
+const keysTold = 10;
+
+/** The handler, for any event. It rejects when a listing fails: an alarm on its errors must ring then. */
+export function createReconciler(options: ReconcilerOptions): () => Promise<ReconcilerReport> {
+  const { source, receipts, sinks, prefixOf, errorPrefix, clock = systemClock } = options;
+  const { metrics = createMetrics(), logger = defaultLogger() } = options;
+  const log = adapt(logger);
+  return async () => {
+    const now = clock.now();
+    const told: string[] = [];
+    const days = Array.from({ length: daysBack + 1 }, (_, back) => now - back * dayMs);
+    const found = await reconcile({
+      source,
+      prefixes: days.map(prefixOf),
+      receipts,
+      sinks,
+      since: now - daysBack * dayMs,
+      until: now - graceMs,
+      onUnknown: ({ key }, lacking) => {
+        if (told.length < keysTold) told.push(`${key}: ${lacking.join(", ")}`);
+      },
+    });
+    let refused = 0;
+    for await (const { size } of source.list(errorPrefix)) if (size > 0) refused++;
+    const unknown = Math.max(0, ...Object.values(found.unknown));
+    metrics.addDimensions({});
+    metrics.addMetric(reconcilerMetrics.unknown, MetricUnit.Count, unknown);
+    metrics.addMetric(reconcilerMetrics.refused, MetricUnit.Count, refused);
+    metrics.publishStoredMetrics();
+    const { objects, oldest } = found;
+    const since = oldest === undefined ? {} : { oldest: new Date(oldest).toISOString() };
+    const bySink = JSON.stringify(found.unknown);
+    if (unknown > 0) {
+      const examples = told.join("; ");
+      log.error("objects are known to no receipt", { objects, unknown, bySink, ...since, examples });
+    } else {
+      log.info("every object has its receipts", { objects, refused });
+    }
+    return { ...found, refused };
+  };
+}

@@ -1,0 +1,333 @@
+// Every alarm rings for its cause and falls silent after it. Where our own code writes the figure, the real functions of
+// the one world write it; where AWS does, the figure is what its page says.
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Topology } from "../../infra/pipeline.ts";
+import { fieldsOf, flatten, listOf } from "../../infra/template.ts";
+import { generateObjects } from "../../samples/generate.ts";
+import { breakBody, s3Refusal } from "../support/s3-twin.ts";
+import { sinkNames } from "../support/vendors.ts";
+import { type Point, pointsIn, type State, statesOf } from "./cloudwatch.ts";
+import { type Synthesised, synthesise } from "./synthesised.ts";
+import { createWorld, type World } from "./world/world.ts";
+
+const minute = 60_000;
+const hour = 60 * minute;
+const refused = { kind: "status", status: 403, body: '{"__type":"AccessDeniedException"}' } as const;
+
+describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
+  let made: Synthesised;
+  let world: World;
+  const rows: string[] = [];
+  const rung = new Set<string>();
+  /** Figures of AWS's own services. */
+  let services: Point[] = [];
+
+  beforeAll(async () => {
+    made = synthesise({ topology, sinks: sinkNames, quietMinutes: 30 });
+    world = await createWorld(made);
+  }, 60_000);
+  afterAll(async () => {
+    await world.close();
+    process.stdout.write(`\n${["cause | figure | alarm | cleared", ...rows].join("\n")}\n`);
+  });
+
+  /** The id of an alarm in the template, by the name that the documentation calls it. */
+  const idOf = (name: string) => {
+    const id = `FanoutAlarms${name.replaceAll("-", "")}`;
+    const found = made.resources.find((each) => each.id.slice(0, -8) === id);
+    if (found === undefined) throw new Error(`there is no alarm ${name}`);
+    return found.id;
+  };
+  /** Figures are whole minutes of CloudWatch's: what was written just now is in a period that has ended. */
+  const stateOf = (name: string, after = 0): State | undefined => {
+    const points = [...world.lines.flatMap(pointsIn), ...services];
+    return statesOf(made.resources, points, world.clock.now() + after).get(idOf(name));
+  };
+  /** The alarm's figure, as the service writes it, every five minutes. */
+  const metricOf = (name: string, index = 0) => {
+    const properties = fieldsOf(made.resources.find(({ id }) => id === idOf(name))?.properties);
+    const queries = listOf(properties["Metrics"])
+      .map(fieldsOf)
+      .filter((each) => "MetricStat" in each);
+    const own =
+      queries.length === 0 ? properties : fieldsOf(fieldsOf(queries[index]?.["MetricStat"])["Metric"]);
+    return {
+      namespace: String(own["Namespace"]),
+      name: String(own["MetricName"]),
+      dimensions: Object.fromEntries(
+        listOf(own["Dimensions"])
+          .map(fieldsOf)
+          .map(({ Name, Value }) => [String(Name), flatten(Value)]),
+      ),
+    };
+  };
+  const written = (name: string, value: number, index = 0): Point[] =>
+    Array.from({ length: 30 }, (_, at) => ({
+      ...metricOf(name, index),
+      at: world.clock.now() - at * 5 * minute,
+      value,
+    }));
+  const tell = (cause: string, name: string, index = 0) => {
+    const { namespace, name: figure } = metricOf(name, index);
+    rung.add(idOf(name));
+    rows.push([cause, `${namespace} ${figure}`, `${topology}: ${name}`, "yes"].join(" | "));
+  };
+  const deliveries = topology === "single" ? ["all"] : sinkNames;
+  const object = (seed: number, records = 60) =>
+    generateObjects({ now: world.clock.now(), records, tenants: 3, objects: 1, faultsOfEachKind: 1, seed })
+      .objects[0];
+  const deliver = (seed: number, records?: number) => {
+    const made_ = object(seed, records);
+    if (made_ === undefined) throw new Error("there is no object");
+    world.deliver(made_.key, made_.bytes);
+    return made_;
+  };
+
+  test("of what waits: a vendor is down, and records are refused", async () => {
+    const names = [
+      ...sinkNames.map((sink) => `${sink}-waiting-long`),
+      ...["intake", "timestream", "hubspot-events"].map((lane) => `${lane}-waiting-letters`),
+    ];
+    await world.replay();
+    for (const name of names) expect([name, stateOf(name, 15 * minute)]).toEqual([name, "OK"]);
+    deliver(1);
+    await world.run();
+    for (const sink of sinkNames) world.vendors.faults[sink] = refused;
+    // Few, since each is tried alone in the end, at the rate that a vendor grants.
+    deliver(2, 6);
+    await world.run();
+    world.advance(2 * hour);
+    await world.replay();
+    for (const name of names) expect([name, stateOf(name, 15 * minute)]).toEqual([name, "ALARM"]);
+    expect(stateOf("late-or-lost", 15 * minute)).toBe("ALARM");
+    for (const sink of sinkNames) delete world.vendors.faults[sink];
+    // Refused by the others as well: letters of every sink.
+    for (const sink of sinkNames) world.vendors.faults[sink] = { kind: "status", status: 400, body: "{}" };
+    world.advance(hour);
+    await world.replay();
+    for (const sink of sinkNames) {
+      expect([sink, stateOf(`${sink}-waiting-letters`, 15 * minute)]).toEqual([sink, "ALARM"]);
+      delete world.vendors.faults[sink];
+    }
+    // Operators have seen to it: nothing waits any more.
+    for (const key of world.s3.keys(world.books, "dead-letters/sink=")) world.s3.remove(world.books, key);
+    world.advance(hour);
+    await world.replay();
+    for (const sink of sinkNames) {
+      for (const name of [`${sink}-waiting-letters`, `${sink}-waiting-long`]) {
+        expect([name, stateOf(name, 15 * minute)]).toEqual([name, "OK"]);
+        tell(
+          name.endsWith("long")
+            ? "the vendor refuses the credential for two hours"
+            : "the vendor refuses records",
+          name,
+        );
+      }
+    }
+    expect(stateOf("intake-waiting-letters", 15 * minute)).toBe("OK");
+    tell("records are no events", "intake-waiting-letters");
+  });
+
+  test("of the invalid records of an object that breaks off", async () => {
+    world.s3Fault = async (request, usual) => {
+      const isObject = new URL(request.url).pathname.startsWith(`/${world.data}/Data`);
+      if (!isObject || request.method !== "GET") return await usual();
+      if (request.headers.has("range")) {
+        const { status, headers, body } = s3Refusal(503, "SlowDown");
+        return new Response(body ?? null, { status, headers: headers ?? {} });
+      }
+      return await breakBody(await usual(), 2_048, "cut");
+    };
+    deliver(3, 900);
+    await world.run();
+    world.advance(2 * hour);
+    await world.replay();
+    expect(stateOf("intake-waiting-long", 15 * minute)).toBe("ALARM");
+    delete world.s3Fault;
+    world.advance(3 * hour);
+    await world.replay();
+    world.advance(hour);
+    await world.replay();
+    expect(stateOf("intake-waiting-long", 15 * minute)).toBe("OK");
+    tell("S3 breaks an object off for two hours", "intake-waiting-long");
+  });
+
+  test("of freshness: what is delivered is old", async () => {
+    world.advance(hour);
+    const old = object(4);
+    world.advance(hour);
+    // Shortly after a period of the figure has begun: three objects are in three of them.
+    world.advance(5 * minute - (world.clock.now() % (5 * minute)) + 1_000);
+    for (let time = 1; time <= 3; time++) {
+      const { bytes = Buffer.alloc(0), key = "" } = old ?? {};
+      world.deliver(`${key}-${time}`, bytes);
+      await world.run();
+      world.advance(5 * minute);
+    }
+    for (const sink of sinkNames) expect([sink, stateOf(`${sink}-freshness`)]).toEqual([sink, "ALARM"]);
+    for (let time = 5; time <= 7; time++) {
+      deliver(time);
+      await world.run();
+      world.advance(5 * minute);
+    }
+    for (const sink of sinkNames) {
+      expect([sink, stateOf(`${sink}-freshness`)]).toEqual([sink, "OK"]);
+      tell("events reach their object two hours late", `${sink}-freshness`);
+    }
+  });
+
+  test("of what nobody can count: a deferral that is damaged, a listing that is denied, a silent function", async () => {
+    const lane = sinkNames[0];
+    const key = `receipts/deferrals/sink=${lane}/damaged.json`;
+    const name = `${topology === "single" ? "all" : lane}-fails`;
+    const errorsOf = async (): Promise<Point[]> => {
+      const results = await world.replay();
+      // Lambda counts an error for each invocation that fails: AWS/Lambda Errors.
+      // https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+      return results.map(({ thrown, function: id }) => ({
+        namespace: "AWS/Lambda",
+        name: "Errors",
+        dimensions: { FunctionName: `<${id}>` },
+        at: world.clock.now(),
+        value: thrown === undefined ? 0 : 1,
+      }));
+    };
+    services = await errorsOf();
+    expect(stateOf(name, 5 * minute)).toBe("OK");
+    world.s3.put(world.books, key, JSON.stringify({ nextAttemptAt: 1e300 }));
+    world.advance(hour);
+    services = await errorsOf();
+    expect(stateOf(name, 5 * minute)).toBe("ALARM");
+    world.s3.remove(world.books, key);
+    world.s3Fault = async (request, usual) => {
+      const isListing = request.method === "GET" && request.url.includes("list-type=2");
+      if (!isListing || !request.url.includes("dead-letters")) return await usual();
+      const { status, headers, body } = s3Refusal(403, "AccessDenied");
+      return new Response(body ?? null, { status, headers: headers ?? {} });
+    };
+    world.advance(hour);
+    services = await errorsOf();
+    for (const each of deliveries)
+      expect([each, stateOf(`${each}-fails`, 5 * minute)]).toEqual([each, "ALARM"]);
+    delete world.s3Fault;
+    world.advance(hour);
+    services = await errorsOf();
+    for (const each of deliveries) {
+      expect([each, stateOf(`${each}-fails`, 5 * minute)]).toEqual([each, "OK"]);
+      tell("a deferral is damaged, or a listing is denied", `${each}-fails`, 2);
+      // The other two figures of the same alarm.
+      for (const index of [0, 1]) {
+        services = written(`${each}-fails`, 1, index);
+        expect(stateOf(`${each}-fails`)).toBe("ALARM");
+        services = written(`${each}-fails`, 0, index);
+        expect(stateOf(`${each}-fails`)).toBe("OK");
+      }
+    }
+  });
+
+  test("of objects that no receipt knows, and of what the stream could not process", async () => {
+    const count = async () => {
+      const [done] = await world.reconcile();
+      expect(done?.thrown).toBeUndefined();
+    };
+    world.advance(hour);
+    await count();
+    expect(stateOf("objects-unknown", hour)).toBe("OK");
+    const lost = object(8);
+    if (lost === undefined) throw new Error("there is no object");
+    // Written, and nobody is told of it.
+    const version = world.s3.put(world.data, lost.key, lost.bytes);
+    world.s3.put(world.data, "Error/processing-failed/year=2026/month=12/day=01/hour=00/x", "{}");
+    world.advance(hour);
+    await count();
+    expect(stateOf("objects-unknown", hour)).toBe("ALARM");
+    expect(stateOf("error-objects", hour)).toBe("ALARM");
+    expect(stateOf("late-or-lost", hour)).toBe("ALARM");
+    world.notifyAgain(lost.key, version);
+    await world.run();
+    world.s3.remove(world.data, "Error/processing-failed/year=2026/month=12/day=01/hour=00/x");
+    world.advance(hour);
+    await count();
+    for (const name of ["objects-unknown", "error-objects"])
+      expect([name, stateOf(name, hour)]).toEqual([name, "OK"]);
+    tell("a notification is lost", "objects-unknown");
+    tell("a batch of the stream is refused", "error-objects");
+    // Listings alone, and nothing else is asked of S3.
+    const [role] = [...world.roles.keys()].filter((each) => each.includes("Reconciler"));
+    const asked = world.asked.filter(
+      ({ principal, action }) => principal === role && action.startsWith("s3:"),
+    );
+    expect([...new Set(asked.map(({ action }) => action))]).toEqual(["s3:ListBucket"]);
+  });
+
+  test("of the transform: records are refused, and the tenants' directory is down", async () => {
+    const transform = async (data: string) => {
+      const record = { recordId: "1", data: Buffer.from(data).toString("base64") };
+      await world.invoke(/Transform/, { records: [record] });
+    };
+    await transform("{}");
+    expect(stateOf("transform-refused", 5 * minute)).toBe("ALARM");
+    world.advance(hour);
+    expect(stateOf("transform-refused", 5 * minute)).toBe("OK");
+    tell("a record is no event of the catalog", "transform-refused");
+    services = written("tenant-directory-down", 3);
+    expect(stateOf("tenant-directory-down")).toBe("ALARM");
+    services = written("tenant-directory-down", 0);
+    expect(stateOf("tenant-directory-down")).toBe("OK");
+    tell("the directory does not answer", "tenant-directory-down");
+  });
+
+  /** Figures of AWS's own services, as their pages name them: bad, and good again. */
+  const byService: readonly (readonly [cause: string, alarm: string, bad: number, good: number])[] = [
+    // https://docs.aws.amazon.com/firehose/latest/dev/monitoring-with-cloudwatch-metrics.html
+    ["Firehose cannot call the transform", "stream-transform-failed", 0.5, 1],
+    ["Firehose cannot write to its bucket", "stream-freshness", 1_200, 60],
+    ["more comes than the quota allows", "stream-throttled", 5, 0],
+    ["the stream does not take an event", "rules-dead-letters", 1, 0],
+    ["the transform throws", "transform-fails", 1, 0],
+    ["the reconciler throws", "reconciler-fails", 1, 0],
+  ];
+
+  test("of the services around the functions", () => {
+    const cases = [
+      ...byService,
+      ...deliveries.flatMap((name) => [
+        ["the worker is too slow", `${name}-queue-age`, 1_200, 5] as const,
+        ["a notification fails for good", `${name}-queue-dead-letters`, 1, 0] as const,
+      ]),
+    ];
+    for (const [cause, name, bad, good] of cases) {
+      services = written(name, good);
+      expect([name, stateOf(name)]).toEqual([name, "OK"]);
+      services = written(name, bad);
+      expect([name, stateOf(name)]).toEqual([name, "ALARM"]);
+      services = written(name, good);
+      expect([name, stateOf(name)]).toEqual([name, "OK"]);
+      tell(cause, name);
+    }
+  });
+
+  test("of silence, which is no figure at all", () => {
+    const silent = [
+      "stream-silent",
+      "reconciler-silent",
+      ...deliveries.map((name) => `${name}-replayer-silent`),
+    ];
+    for (const name of silent) {
+      services = [];
+      expect([name, stateOf(name)]).toEqual([name, "ALARM"]);
+      services = Array.from({ length: 30 }, (_, at) => ({
+        ...metricOf(name),
+        at: world.clock.now() - at * 10 * minute,
+        value: 1,
+      }));
+      expect([name, stateOf(name)]).toEqual([name, "OK"]);
+      tell("nothing is written", name);
+    }
+  });
+
+  test("leave no alarm of the template out", () => {
+    const alarms = made.resources.filter(({ type }) => type === "AWS::CloudWatch::Alarm").map(({ id }) => id);
+    expect(alarms.filter((id) => !rung.has(id))).toEqual([]);
+  });
+});
