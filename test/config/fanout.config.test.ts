@@ -348,6 +348,29 @@ describe("every variable reaches its sink", () => {
     expect((await requestOf(await only({ ...env, MIXPANEL_PROJECT_ID: "42" })))?.url).not.toContain("42");
   });
 
+  test("RATES is what a vendor grants the account, and WORKERS how many share it", async () => {
+    const { sinks, workers } = await resolve({
+      ...complete,
+      SINKS: "segment,mixpanel",
+      RATES: "mixpanel=12.5",
+      WORKERS: "5",
+    });
+    expect(workers).toBe(5);
+    const rates = new Map(sinks.map(({ name, limits }) => [name, limits.requestsPerSecond]));
+    expect(rates.get("mixpanel")).toBe(12.5);
+    expect(rates.get("segment")).not.toBe(12.5);
+  });
+
+  test.each([
+    [{ RATES: "mixpanel" }, /^RATES .*must be sinks with their requests a second/],
+    [{ RATES: "segment=5" }, /RATES names segment, which is none of the sinks: mixpanel/],
+    [{ RATES: "mixpanel=0" }, /^RATES .*must be sinks with their requests a second/],
+    [{ WORKERS: "0" }, /^WORKERS .*must be a whole number, 1 or more/],
+  ])("%j is told in a sentence", async (env, sentence) => {
+    const problems = await problemsOf({ ...complete, SINKS: "mixpanel", ...env });
+    expect(problems).toEqual([expect.stringMatching(sentence)]);
+  });
+
   test("Segment's key and host", async () => {
     const env = { SEGMENT_WRITE_KEY: "wk", SEGMENT_HOST: "http://127.0.0.1:1" };
     for (const SINKS of ["segment", "segment-groups"]) {

@@ -23,14 +23,18 @@ describe("a message that failed comes back", () => {
   });
 
   test("sooner, when the claim that was in the way ends before", () => {
-    expect(secondsUntilBack({ ...passing, claimEndsInMs: 4_200 }, 7, () => 0)).toBe(5);
-    expect(secondsUntilBack({ ...passing, claimEndsInMs: -1 }, 7, () => 0)).toBe(1);
+    expect(secondsUntilBack({ ...passing, claimEndsInMs: 4_200 }, 6, () => 0)).toBe(5);
+    expect(secondsUntilBack({ ...passing, claimEndsInMs: -1 }, 6, () => 0)).toBe(1);
     expect(secondsUntilBack({ ...passing, claimEndsInMs: 3_600_000 }, 1, () => 0)).toBe(20);
   });
 
   test("for hours before the queue gives it up, where time may cure it", () => {
     expect(untilGivenUp(passing, () => 0.999_999)).toBeGreaterThan(1.8 * 3_600);
     expect(untilGivenUp(passing, () => 0)).toBeLessThan(4 * 3_600);
+  });
+
+  test("for more than an hour and a half also where one claim after the other is in its way", () => {
+    expect(untilGivenUp({ ...passing, claimEndsInMs: 1_000 }, () => 0.999_999)).toBeGreaterThan(1.6 * 3_600);
   });
 
   test("and lies in the dead-letter queue after 19 minutes, where it wants a person", () => {
