@@ -61,6 +61,14 @@ export const mutants: readonly Mutant[] = [
     },
   },
   {
+    name: "sends to a sink of one writer while another one does",
+    defect: {
+      file: "src/books/writer-lease.ts",
+      from: 'if (typeof state === "object") throw busy(sink, state.until);',
+      to: "",
+    },
+  },
+  {
     name: "changes ids between attempts",
     defect: (options) => ({
       ...options,

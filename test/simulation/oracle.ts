@@ -38,6 +38,7 @@ export type Invariant =
   | "7 sinks are islands"
   | "8 memory is bounded"
   | "9 one claim at a time"
+  | "9 one writer at a time"
   | "9 a wait asked for is waited"
   | "9 a vendor's limits"
   | "9 no failure but the world's";
@@ -45,6 +46,15 @@ export type Invariant =
 export interface Violation {
   readonly invariant: Invariant;
   readonly detail: string;
+}
+
+/** The lease of a sink that takes from one writer at a time. */
+interface LeaseTruth {
+  readonly process: Process;
+  readonly generation: number;
+  /** Milliseconds since the epoch by the store's clock. */
+  readonly until: number;
+  isReleased: boolean;
 }
 
 /** A claim as the disk shows it, and what its holder has learned under it. */
@@ -267,6 +277,38 @@ export function createOracle({
     held.set(`${process.name} ${truth.object} ${truth.lane}`, claim);
   };
 
+  /** Of every sink of one writer, its newest lease. */
+  const leases = new Map<string, LeaseTruth>();
+  const leaseKey = /^writers\/sink=([^/]+)\/(\d+)\.(claim|released)\.json$/;
+  const leaseWritten = (process: Process, key: string, bytes: Buffer) => {
+    const [, sink = "", digits, what] = leaseKey.exec(key) ?? [];
+    const generation = Number(digits);
+    const newest = leases.get(sink);
+    if (what === "released") {
+      if (newest?.generation === generation) newest.isReleased = true;
+      return;
+    }
+    // Who looked long ago may write a generation that was used: it finds the newer one, and leaves.
+    if (newest !== undefined && generation < newest.generation) return;
+    const now = clock.now();
+    const isLive =
+      newest !== undefined && !newest.isReleased && !newest.process.isMissed && now < newest.until;
+    if (isLive && newest.process !== process) {
+      violate(
+        "9 one writer at a time",
+        `${process.name} takes ${sink}'s lease while ${newest.process.name} has it`,
+      );
+    }
+    const { expiresInMs }: { expiresInMs: number } = JSON.parse(bytes.toString("utf8"));
+    leases.set(sink, { process, generation, until: now + expiresInMs, isReleased: false });
+  };
+  const leaseRemoved = (process: Process, key: string) => {
+    const [, sink = "", digits] = leaseKey.exec(key) ?? [];
+    if (leases.get(sink)?.generation === Number(digits)) {
+      violate("9 one writer at a time", `${process.name} removes ${sink}'s newest lease`);
+    }
+  };
+
   /** The claims whose receipts the lane's books consist of, the newest first. */
   const chainOf = (truth: LaneTruth, from: Receipt): ClaimTruth[] => {
     const chain: ClaimTruth[] = [];
@@ -438,6 +480,7 @@ export function createOracle({
   const booksWitness: Oracle["booksWitness"] = {
     wrote(process, key, bytes) {
       told(key, bytes.toString("utf8"));
+      if (leaseKey.test(key)) leaseWritten(process, key, bytes);
       const place = parseKey(key);
       if (place === undefined) return;
       const { hash, object, truth, generation, what } = place;
@@ -445,6 +488,7 @@ export function createOracle({
       else receiptMade(process, hash, object, truth, generation, bytes);
     },
     removes(process, key) {
+      if (leaseKey.test(key)) return leaseRemoved(process, key);
       const place = parseKey(key);
       if (place !== undefined) {
         const { truth, generation, what } = place;
