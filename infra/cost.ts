@@ -1,5 +1,7 @@
 // `npm run cost`: what the deployed pipeline costs AWS's customer a month, from measured figures and listed prices.
 import { renderTable } from "../src/cli/table.ts";
+import type { Topology } from "./pipeline.ts";
+import { reconcileHours, replayMinutes } from "./schedule.ts";
 
 /** US East (N. Virginia), without free tiers, in dollars. The pages are AWS's; the dates are of when they said so. */
 const prices = {
@@ -20,6 +22,7 @@ const prices = {
   queueRequest: 0.4 / 1e6,
   /** https://aws.amazon.com/cloudwatch/pricing/, February and June 2026. */
   alarm: 0.1,
+  compositeAlarm: 0.5,
   dashboard: 3,
   metric: 0.3,
   logGb: 0.5,
@@ -40,10 +43,6 @@ const measured = {
   gzippedBytes: 46,
   /** Mixpanel, Segment and HubSpot together, heads of requests included. Timestream is within AWS. */
   sentBytes: 356 + 554 + 304,
-  /** One worker of one sink, an object. */
-  s3WritesPerObject: 5,
-  s3ReadsPerObject: 3,
-  logBytesPerObject: 1_600,
   /** A batch of 1 MB takes 60 ms of a core, of which 512 MB of memory are 0.29. */
   transformSecondsPerMb: 0.25,
 } as const;
@@ -54,10 +53,45 @@ const assumed = {
   workerSecondsPerObject: 2,
   workerSecondsPerEvent: 0.0002,
   replaySeconds: 1,
+  reconcileSeconds: 3,
 } as const;
 
-/** The deployment: four sinks, each with its queue and functions; see `npm run synth`. */
-export const deployed = { sinks: 4, secrets: 3, alarms: 43, metrics: 65, dataDays: 90 } as const;
+/**
+ * Counted in the one world of the tests, with four sinks, one a vendor; a test fails when the code asks for something else.
+ * S3's writes are PUT and LIST, its reads GET and HEAD.
+ */
+export const counted = {
+  "per-sink": {
+    workers: 4,
+    objectWrites: 17,
+    objectReads: 12,
+    idleReplayWrites: 16,
+    reconcileWrites: 5,
+    objectLogBytes: 4_700,
+    metrics: 22,
+    alarms: 41,
+    /** CloudWatch counts an alarm by the figures that it adds up. */
+    alarmFigures: 50,
+    compositeAlarms: 1,
+    secrets: 3,
+  },
+  single: {
+    workers: 1,
+    objectWrites: 11,
+    objectReads: 3,
+    idleReplayWrites: 10,
+    reconcileWrites: 5,
+    objectLogBytes: 3_600,
+    metrics: 22,
+    alarms: 29,
+    alarmFigures: 32,
+    compositeAlarms: 1,
+    secrets: 3,
+  },
+} as const satisfies Readonly<Record<Topology, object>>;
+
+const sinks = 4;
+const dataDays = 90;
 
 const secondsPerMonth = 30 * 24 * 60 * 60;
 const megabyte = 1024 ** 2;
@@ -67,43 +101,63 @@ const bufferBytes = 5 * megabyte;
 const stepBytes = 5 * 1024;
 /** Lambda asks a queue that has nothing with five pollers, each for 20 s. */
 const idlePolls = (5 * secondsPerMonth) / 20;
-const replaysPerMonth = secondsPerMonth / (5 * 60);
+const replaysPerMonth = secondsPerMonth / (replayMinutes * 60);
+const reconcilesPerMonth = secondsPerMonth / (reconcileHours * 60 * 60);
+/** Days of objects and of books that a reconciler lists, a page being 1,000 keys. */
+const reconciledDays = 4;
+const keysPerPage = 1_000;
 
-/** Dollars a month, service by service. */
-export function monthlyCost(eventsPerSecond: number): Readonly<Record<string, number>> {
+/** Dollars a month, service by service, beyond the bus. */
+export function monthlyCost(
+  eventsPerSecond: number,
+  topology: Topology = "per-sink",
+): Readonly<Record<string, number>> {
+  const of = counted[topology];
   const events = eventsPerSecond * secondsPerMonth;
   const bytesPerSecond = eventsPerSecond * measured.recordBytes;
   // A stream that nothing comes to writes nothing.
   const leastPerSecond = Math.min(eventsPerSecond, 1 / bufferSeconds);
   const objects = secondsPerMonth * Math.max(bytesPerSecond / bufferBytes, leastPerSecond);
   const batches = secondsPerMonth * Math.max(bytesPerSecond / megabyte, leastPerSecond);
-  const deliveries = objects * deployed.sinks;
+  const deliveries = objects * of.workers;
   const transformSeconds = ((events * measured.recordBytes) / megabyte) * measured.transformSecondsPerMb;
   const workerSeconds =
     deliveries * assumed.workerSecondsPerObject +
-    events * deployed.sinks * assumed.workerSecondsPerEvent +
-    replaysPerMonth * deployed.sinks * assumed.replaySeconds;
-  const invocations = batches + deliveries + replaysPerMonth * deployed.sinks;
-  const keptGb = (events * measured.gzippedBytes * (deployed.dataDays / 30)) / gigabyte;
+    events * sinks * assumed.workerSecondsPerEvent +
+    replaysPerMonth * of.workers * assumed.replaySeconds;
+  const invocations = batches + deliveries + replaysPerMonth * of.workers + reconcilesPerMonth;
+  const keptGb = (events * measured.gzippedBytes * (dataDays / 30)) / gigabyte;
+  // Of an object its own key, and a claim and a receipt a lane.
+  const keysListed = (objects / 30) * reconciledDays * (1 + 2 * (sinks + 1));
+  const reconcileWrites = Math.max(of.reconcileWrites, keysListed / keysPerPage);
   return {
-    EventBridge: events * prices.busEvent,
     Firehose: ((events * stepBytes) / gigabyte) * prices.streamGb,
     Lambda:
-      (transformSeconds * 0.5 + workerSeconds) * prices.lambdaGbSecond + invocations * prices.lambdaRequest,
+      (transformSeconds * 0.5 + workerSeconds + reconcilesPerMonth * assumed.reconcileSeconds * 0.25) *
+        prices.lambdaGbSecond +
+      invocations * prices.lambdaRequest,
     S3:
-      objects * prices.s3Write +
-      deliveries * (measured.s3WritesPerObject * prices.s3Write + measured.s3ReadsPerObject * prices.s3Read) +
+      objects * (1 + of.objectWrites) * prices.s3Write +
+      objects * of.objectReads * prices.s3Read +
+      replaysPerMonth * of.idleReplayWrites * prices.s3Write +
+      reconcilesPerMonth * reconcileWrites * prices.s3Write +
       keptGb * prices.s3GbMonth,
     "SNS, SQS":
-      objects * prices.topicPublish + (deliveries * 3 + idlePolls * deployed.sinks) * prices.queueRequest,
+      objects * prices.topicPublish + (deliveries * 3 + idlePolls * of.workers) * prices.queueRequest,
     CloudWatch:
-      deployed.alarms * prices.alarm +
+      of.alarmFigures * prices.alarm +
+      of.compositeAlarms * prices.compositeAlarm +
       prices.dashboard +
-      deployed.metrics * prices.metric +
-      ((deliveries * measured.logBytesPerObject) / gigabyte) * prices.logGb,
-    "Secrets Manager": deployed.secrets * prices.secret,
+      of.metrics * prices.metric +
+      ((objects * of.objectLogBytes) / gigabyte) * prices.logGb,
+    "Secrets Manager": of.secrets * prices.secret,
     "to the vendors' networks": transfer((events * measured.sentBytes) / gigabyte),
   };
+}
+
+/** The bus, which the events are on already: a pipeline that reads them from it pays nothing more for that. */
+export function monthlyBusCost(eventsPerSecond: number): number {
+  return eventsPerSecond * secondsPerMonth * prices.busEvent;
 }
 
 function transfer(gb: number): number {
@@ -117,19 +171,28 @@ function transfer(gb: number): number {
 }
 
 if (import.meta.main) {
-  const rates = [77, 10_000];
-  const months = rates.map(monthlyCost);
-  const dollars = (value: number) => `$${Math.round(value).toLocaleString("en-US")}`;
-  const rows = Object.keys(months[0] ?? {}).map((service) => [
-    service,
-    ...months.map((month) => dollars(month[service] ?? 0)),
-  ]);
-  const total = months.map((month) => dollars(Object.values(month).reduce((sum, value) => sum + value, 0)));
-  const head = ["a month", ...rates.map((rate) => `${rate.toLocaleString("en-US")} events/s`)];
-  const table = renderTable(
-    { head, colAligns: ["left", "right", "right"] },
-    [...rows, ["all", ...total]],
-    false,
+  const columns = [77, 10_000].flatMap((rate) =>
+    (["per-sink", "single"] as const).map((topology) => ({
+      rate,
+      topology,
+      month: monthlyCost(rate, topology),
+    })),
   );
+  const dollars = (value: number) => `$${Math.round(value).toLocaleString("en-US")}`;
+  const row = (name: string, figure: (column: (typeof columns)[number]) => number) => [
+    name,
+    ...columns.map((column) => dollars(figure(column))),
+  ];
+  const services = Object.keys(columns[0]?.month ?? {});
+  const rows = [
+    ...services.map((service) => row(service, ({ month }) => month[service] ?? 0)),
+    row("all beyond the bus", ({ month }) => Object.values(month).reduce((sum, value) => sum + value, 0)),
+    row("the bus (EventBridge)", ({ rate }) => monthlyBusCost(rate)),
+  ];
+  const head = [
+    "a month",
+    ...columns.map(({ rate, topology }) => `${rate.toLocaleString("en-US")}/s ${topology}`),
+  ];
+  const table = renderTable({ head, colAligns: ["left", "right", "right", "right", "right"] }, rows, false);
   process.stdout.write(`${table}\n`);
 }

@@ -93,9 +93,8 @@ export async function createReplayer(
   };
 
   /** Two figures a lane, since each costs: how many letters wait, and for how long the oldest pending records have. */
-  const gauge = async (): Promise<{ damaged: number }> => {
+  const gauge = async ({ all, damaged }: Awaited<ReturnType<typeof deferrals>>): Promise<void> => {
     const now = clock.now();
-    const { all, damaged } = await deferrals();
     const counted = await letters.count();
     for (const lane of lanes) {
       const own = all.filter(({ sink }) => sink === lane);
@@ -114,27 +113,30 @@ export async function createReplayer(
         givenUp: own.filter(({ since }) => now - since >= giveUpAfterMs).length,
       });
     }
-    return { damaged };
+    if (damaged > 0)
+      throw new Error(`${damaged} deferrals cannot be read, so nobody drains them: see fanout books`);
   };
 
   return async (_event, context) => {
     logger.appendKeys({ requestId: context.awsRequestId });
     const remaining = context.getRemainingTimeInMillis();
     const deadline = clock.now() + remaining - Math.min(longestMarginMs, remaining * marginShare);
-    const { all: waiting } = await deferrals();
+    const found = await deferrals();
+    const { all: waiting } = found;
     const { due, ...why } = sortOut(waiting, clock.now(), giveUpAfterMs);
     const drained = await drainDeferrals(worker, receipts, due, { deadline, clock, log });
     measureSinks(metrics, drained.sinks, clock.now());
     const report = { waiting: waiting.length, ...why, ...summary(drained) };
     log.info("deferrals drained", report);
-    const { damaged } = await gauge().catch((error: unknown) => {
+    try {
+      // Where nothing was due, what was listed first still holds.
+      await gauge(due.length === 0 ? found : await deferrals());
+    } catch (error) {
+      // Who returns normally says that all is counted: the alarm on the function's errors must ring.
       if (!(error instanceof StoreError)) throw error;
       log.error("what waits could not be counted", { code: error.code, reason: error.message });
       throw new Error(`what waits could not be counted: ${error.code}`);
-    });
-    // Who returns normally says that all is counted: the alarm on the function's errors must ring.
-    if (damaged > 0)
-      throw new Error(`${damaged} deferrals cannot be read, so nobody drains them: see fanout books`);
+    }
     return report;
   };
 }
