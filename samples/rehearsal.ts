@@ -185,7 +185,8 @@ export async function createRehearsal(options: RehearsalOptions): Promise<Rehear
       const before = holdings();
       const arrived = clock.now();
 
-      const matched = deployed.rules.flatMap(({ metric, bus, eventPattern, inputTransformer }) => {
+      const matched = deployed.rules.flatMap(({ metric, bus, inputTransformer, ...rule }) => {
+        const eventPattern = inAccountOf(event, rule.eventPattern);
         const record = applyRule({ eventPattern, inputTransformer }, event, missing);
         if (record === undefined) return [];
         return [{ metric, bus, record, tooLarge: Buffer.byteLength(record) > longestRecord }];
