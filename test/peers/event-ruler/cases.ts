@@ -10,9 +10,13 @@ export interface Case {
   readonly events: readonly JsonObject[];
 }
 
-type NonEmpty<T> = readonly [T, ...T[]];
+function pick<T>(roll: Dice, list: readonly T[]): T {
+  const [first, ...others] = list;
+  if (first === undefined) throw new Error("no list here is empty");
+  return roll.pick([first, ...others]);
+}
 
-const texts: NonEmpty<string> = [
+const texts: readonly string[] = [
   ..."|a|A|b|ab|aB|AB|ba|aab|abab|a*b|a\\b|*|\\|a b|é|É|ß|SS|ss|Σ|σ|ς|ı|İ|Ⱥ|ⱥ|😀|??|a\nb|\u0000|1|01|true|null|10.0.0.0".split(
     "|",
   ),
@@ -29,9 +33,9 @@ const texts: NonEmpty<string> = [
   '"a',
   '"',
   "reports/2026/final.PDF",
-] as const satisfies readonly string[] as unknown as NonEmpty<string>;
+];
 
-const numbers: NonEmpty<number> = [
+const numbers: readonly number[] = [
   0,
   -0,
   1,
@@ -49,20 +53,20 @@ const numbers: NonEmpty<number> = [
   123456789012,
   2 ** 53,
 ];
-const leaves: NonEmpty<JsonValue> = [true, false, null, ...texts, ...numbers];
+const leaves: readonly JsonValue[] = [true, false, null, ...texts, ...numbers];
 
 const plainOperators = ["exactly", "prefix", "suffix", "equals-ignore-case"] as const;
 const excludable = ["prefix", "suffix", "equals-ignore-case", "wildcard"] as const;
-const wildcards: NonEmpty<string> = [
+const wildcards: readonly string[] = [
   ..."*|a*|*a|a*b|*a*|a*a|*b*b|a*b*|\\*|a\\*b|\\\\|a\\\\b|*.PDF|reports/*/final.*|**|a**b|\\a|\\".split("|"),
   "",
   '*"',
-] as const satisfies readonly string[] as unknown as NonEmpty<string>;
-const networks: NonEmpty<string> =
+];
+const networks: readonly string[] =
   "10.0.0.0/8|10.0.0.0/24|10.0.0.7/24|10.0.0.1/31|0.0.0.0/0|2001:db8::/32|2001:db8::/16|::/0|::1/127|a00::/8|::ffff:a00:0/8|10.0.0.0/+8|10.0.0.0/-0|010.0.0.0/8|10.0.0.0/32|::1/128|10.0.0.0|10.0.0.0/|/8|10.0.0.0/8/8|10.0.0.0/x|10.0.0.0/-1|a.example/8|256.0.0.0/8|1.2.3/8|10.0.0.0/ 8".split(
     "|",
-  ) as unknown as NonEmpty<string>;
-const bounds: NonEmpty<readonly JsonValue[]> = [
+  );
+const bounds: readonly (readonly JsonValue[])[] = [
   ...["=", "<", "<=", ">", ">="].flatMap((sign) =>
     [0, 1, 1.5, -1, 30, 5e9, 6e9].map((bound) => [sign, bound]),
   ),
@@ -70,7 +74,7 @@ const bounds: NonEmpty<readonly JsonValue[]> = [
   [">=", 0, "<=", 30],
   [">", -1, "<=", 0.1],
   [">=", 1, "<", 1.5],
-] as unknown as NonEmpty<readonly JsonValue[]>;
+];
 
 /** Every condition that is worth a question of its own; some are refused. */
 const conditions: readonly JsonValue[] = [
@@ -98,7 +102,7 @@ const conditions: readonly JsonValue[] = [
 
 /** Events for one condition on `a`: each value by itself, and the shapes in which it can stand. */
 function eventsFor(roll: Dice): readonly JsonObject[] {
-  const some = () => roll.pick(leaves);
+  const some = () => pick(roll, leaves);
   return [
     ...leaves.map((a) => ({ a })),
     ...Array.from({ length: 12 }, () => ({ a: [some(), some()] })),
@@ -113,34 +117,34 @@ function eventsFor(roll: Dice): readonly JsonObject[] {
   ];
 }
 
-const names: NonEmpty<string> = ["a", "b", "c", "a.b", "b.c", "$"];
+const names: readonly string[] = ["a", "b", "c", "a.b", "b.c", "$"];
 
 /** An event of few names, so that paths meet; lists in lists and lists of objects. */
-function anEvent(roll: Dice, values: NonEmpty<JsonValue>, depth = 3): JsonObject {
+function anEvent(roll: Dice, values: readonly JsonValue[], depth = 3): JsonObject {
   const value = (left: number): JsonValue => {
-    if (left <= 0 || roll.chance(0.4)) return roll.pick(values);
+    if (left <= 0 || roll.chance(0.4)) return pick(roll, values);
     if (roll.chance(0.55)) return Array.from({ length: roll.int(0, 3) }, () => value(left - 1));
     return anEvent(roll, values, left - 1);
   };
   return Object.fromEntries(
-    Array.from({ length: roll.int(depth === 3 ? 1 : 0, 3) }, () => [roll.pick(names), value(depth)]),
+    Array.from({ length: roll.int(depth === 3 ? 1 : 0, 3) }, () => [pick(roll, names), value(depth)]),
   );
 }
 
-function aPattern(roll: Dice, wanted: NonEmpty<JsonValue>, depth = 2): JsonObject {
+function aPattern(roll: Dice, wanted: readonly JsonValue[], depth = 2): JsonObject {
   const entry = (): [string, JsonValue] => {
     if (depth > 0 && roll.chance(0.18)) {
       return ["$or", Array.from({ length: roll.int(2, 3) }, () => aPattern(roll, wanted, depth - 1))];
     }
-    if (depth > 0 && roll.chance(0.45)) return [roll.pick(names), aPattern(roll, wanted, depth - 1)];
-    return [roll.pick(names), Array.from({ length: roll.int(1, 3) }, () => roll.pick(wanted))];
+    if (depth > 0 && roll.chance(0.45)) return [pick(roll, names), aPattern(roll, wanted, depth - 1)];
+    return [pick(roll, names), Array.from({ length: roll.int(1, 3) }, () => pick(roll, wanted))];
   };
   return Object.fromEntries(Array.from({ length: roll.int(1, 3) }, entry));
 }
 
 /** Few values, so that structures decide. */
-const fewLeaves: NonEmpty<JsonValue> = ["x", "y", 1, 2, true, null];
-const fewConditions: NonEmpty<JsonValue> = [
+const fewLeaves: readonly JsonValue[] = ["x", "y", 1, 2, true, null];
+const fewConditions: readonly JsonValue[] = [
   ...(["x", "y", 1, true, null] as const),
   { exists: true },
   { exists: false },
@@ -244,9 +248,11 @@ export function* cases(seed: number, rounds: number): Iterable<Case> {
   }
   for (let round = 0; round < rounds; round++) {
     const roll = dice(seed, "several", round);
-    const [one, other] = [roll, roll].map((each) => each.pick(conditions as NonEmpty<JsonValue>));
-    if (one === undefined || other === undefined) continue;
-    yield { family: "two conditions on a field", pattern: { a: [one, other] }, events: eventsFor(roll) };
+    yield {
+      family: "two conditions on a field",
+      pattern: { a: [pick(roll, conditions), pick(roll, conditions)] },
+      events: eventsFor(roll),
+    };
   }
   for (let round = 0; round < rounds * 4; round++) {
     const roll = dice(seed, "structure", round);
@@ -258,7 +264,7 @@ export function* cases(seed: number, rounds: number): Iterable<Case> {
     const events = Array.from({ length: 12 }, () => anEvent(roll, leaves));
     yield {
       family: "everything at once",
-      pattern: aPattern(roll, conditions as NonEmpty<JsonValue>),
+      pattern: aPattern(roll, conditions),
       events,
     };
   }
