@@ -101,7 +101,7 @@ function wildcardMatches(pattern: string, value: string): boolean {
 }
 
 /** The texts between a pattern's stars. */
-function literalsOf(pattern: string): readonly string[] {
+export function literalsOf(pattern: string): readonly string[] {
   const literals = [""];
   for (const [part] of pattern.matchAll(/\\[*\\]|./gs)) {
     if (part === "*") literals.push("");

@@ -2,8 +2,10 @@
 // answers are those of https://github.com/aws/event-ruler, with which `npm run peer:event-ruler` compares many more.
 import { describe, expect, test } from "vitest";
 import type { JsonObject, JsonValue } from "../../src/index.ts";
+import { literalsOf } from "../../src/routing/event-condition.ts";
 import { matchesPattern } from "../../src/routing/event-pattern.ts";
 import { patternProblems } from "../../src/routing/event-pattern-check.ts";
+import { complexityOf } from "../../src/routing/wildcard-complexity.ts";
 
 type Row = readonly [condition: JsonValue, matching: readonly JsonValue[], other: readonly JsonValue[]];
 
@@ -340,6 +342,26 @@ describe("EventBridge refuses", () => {
   ];
   test.each(refused)("%s: %j", (_, pattern, path, message) => {
     expect([...patternProblems(pattern)]).toEqual([{ path, message: expect.stringContaining(message) }]);
+  });
+
+  // As event-ruler's MachineComplexityEvaluator counts.
+  test.each([
+    [11, ["*:*:*:*:*:event-bus/*"]],
+    [12, ["A", "B", "C", "D"].map((name) => `*:stack/${name}/*`)],
+    [9, ["A", "B", "C"].map((name) => `*:stack/${name}/*`)],
+    [10, ["*a*b*c*d*e*f*g*h*"]],
+    [7, ["*a*a*a*"]],
+    [5, ["*ababab*"]],
+    [4, ["*/bin/*.jar"]],
+    [2, ["dir/*"]],
+    [0, ["a\\*b"]],
+  ])("wildcards of more than 10 beginnings at a time: %j of %j", (complexity, texts) => {
+    expect(complexityOf(texts.map(literalsOf), 100)).toBe(complexity);
+    const message = expect.stringContaining("its wildcards are too complex for EventBridge");
+    const problems = complexity > 10 ? [{ path: "a.b", message }] : [];
+    expect([...patternProblems({ a: { b: texts.map((wildcard) => ({ wildcard })) } })]).toEqual(problems);
+    const each = { "anything-but": { wildcard: texts } };
+    expect([...patternProblems({ a: { b: [each] } })]).toEqual(problems);
   });
 
   test("more than 1,000 combinations of $or, and takes 1,000", () => {

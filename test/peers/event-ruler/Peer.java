@@ -18,9 +18,11 @@ import java.util.List;
 import java.util.Map;
 import software.amazon.event.ruler.JsonRuleCompiler;
 import software.amazon.event.ruler.Machine;
+import software.amazon.event.ruler.MachineComplexityEvaluator;
 import software.amazon.event.ruler.Patterns;
 
 public class Peer {
+  private static final int MOST_COMPLEX = 10;
   private static final ObjectMapper JSON = new ObjectMapper();
 
   public static void main(String[] arguments) throws Exception {
@@ -47,6 +49,9 @@ public class Peer {
           together.addPatternRule("rule", rule);
           each.addAll(singles(rule));
         }
+        // The service adds this to the compiler's rules.
+        int complexity = together.evaluateComplexity(new MachineComplexityEvaluator(MOST_COMPLEX + 1));
+        if (complexity > MOST_COMPLEX) throw new IllegalArgumentException("Rule is too complex");
         for (JsonNode event : question.get("events")) {
           boolean ours = question.get("ours").get(matches.size()).asBoolean();
           boolean theirs = together.rulesForJSONEvent(event.asText()).contains("rule");

@@ -240,6 +240,13 @@ function* misfitPatterns(): Iterable<JsonObject> {
   yield Object.fromEntries(Array.from({ length: 257 }, (_, index) => [`f${index}`, [1]]));
 }
 
+/** Stars and few characters: how complex wildcards are. */
+function someWildcards(roll: Dice): readonly string[] {
+  const one = () =>
+    Array.from({ length: roll.int(1, 9) }, () => pick(roll, ["*a", "*b", "a", "b", "ab"])).join("");
+  return Array.from({ length: roll.int(1, 3) }, () => (roll.chance(0.5) ? `${one()}*` : one()));
+}
+
 /** All of them, always the same for a seed. */
 export function* cases(seed: number, rounds: number): Iterable<Case> {
   for (const [index, condition] of conditions.entries()) {
@@ -267,6 +274,14 @@ export function* cases(seed: number, rounds: number): Iterable<Case> {
       pattern: aPattern(roll, conditions),
       events,
     };
+  }
+  for (let round = 0; round < rounds; round++) {
+    const roll = dice(seed, "wildcards", round);
+    const pattern = { a: someWildcards(roll).map((wildcard) => ({ wildcard })) };
+    const events = Array.from({ length: 6 }, () => ({
+      a: someWildcards(roll)[0]?.replaceAll("*", "b") ?? "",
+    }));
+    yield { family: "several wildcards", pattern, events };
   }
   for (const pattern of misfitPatterns()) yield { family: "what is refused", pattern, events: [] };
 }
