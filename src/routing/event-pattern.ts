@@ -79,8 +79,9 @@ function isMetBy(conditions: Conditions, fields: ReadonlyMap<string, readonly Fi
     const wanted = conditions.get(path) ?? [];
     const found = fields.get(path) ?? [];
     const next = new Map<string, Place>();
+    const inElement = byElement(found);
     for (const place of places) {
-      const candidates = found.flatMap((field) => {
+      const candidates = candidatesAt(place, found, inElement).flatMap((field) => {
         const both = together(place, field.place);
         return both === undefined ? [] : [{ value: field.value, both }];
       });
@@ -94,6 +95,36 @@ function isMetBy(conditions: Conditions, fields: ReadonlyMap<string, readonly Fi
     places = [...next.values()];
   }
   return true;
+}
+
+/** A list that all of the fields stand in → element → fields: so that of a long list one element is looked at. */
+type ByElement = ReadonlyMap<number, ReadonlyMap<number, readonly Field[]>>;
+
+function byElement(fields: readonly Field[]): ByElement {
+  const lists = new Map<number, Map<number, Field[]>>();
+  for (const field of fields) {
+    for (const [list, element] of field.place) {
+      const elements = lists.get(list) ?? new Map<number, Field[]>();
+      lists.set(list, elements);
+      const known = elements.get(element);
+      if (known === undefined) elements.set(element, [field]);
+      else known.push(field);
+    }
+  }
+  for (const [list, elements] of lists) {
+    const inside = [...elements.values()].reduce((sum, each) => sum + each.length, 0);
+    if (inside < fields.length) lists.delete(list);
+  }
+  return lists;
+}
+
+/** The fields that can be in a place: those of its element of a list that holds them all. */
+function candidatesAt(place: Place, fields: readonly Field[], inElement: ByElement): readonly Field[] {
+  for (const [list, element] of place) {
+    const elements = inElement.get(list);
+    if (elements !== undefined) return elements.get(element) ?? [];
+  }
+  return fields;
 }
 
 function asksForAbsence(condition: JsonValue): boolean {
