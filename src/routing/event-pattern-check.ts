@@ -48,7 +48,7 @@ export function* patternProblems(pattern: JsonObject): Iterable<PatternProblem> 
   const wildcards: Wildcards = new Map();
   yield* fieldProblems(pattern, { path: "", shown: "", isInOr: false, known, wildcards });
   for (const [path, texts] of wildcards) {
-    if (complexityOf(texts.map(literalsOf), mostComplex) > mostComplex) {
+    if (complexityOf([...new Set(texts)].map(literalsOf), mostComplex) > mostComplex) {
       const message = "its wildcards are too complex for EventBridge: use fewer stars, prefix or suffix";
       yield { path, message };
     }

@@ -372,6 +372,11 @@ describe("EventBridge refuses", () => {
     expect([...patternProblems({ a: { b: [each] } })]).toEqual(problems);
   });
 
+  test("no wildcard for being named twice", () => {
+    const twice = ["*bab*", "*bab", "*bab*"].map((wildcard) => ({ wildcard }));
+    expect([...patternProblems({ a: twice })]).toEqual([]);
+  });
+
   test("more than 1,000 combinations of $or, and takes 1,000", () => {
     const or = (choices: number): JsonValue =>
       Array.from({ length: choices }, (_, index) => ({ a: [index] }));

@@ -3,6 +3,10 @@
 //
 //   npm run peer:event-ruler -- [--seed 1] [--rounds 500]
 //
+// Some answers of the peer depend on what else is in its machine: on a number where an address is asked, on wildcards
+// beside equals-ignore-case of one field, on anything-but beside numbers in branches of $or. They are counted as
+// contradictory, and are no disagreements when ours is the answer of each condition by itself.
+//
 // Exit code: 0 without a disagreement, 1 with one, 2 when Java or Maven is missing.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
