@@ -135,6 +135,12 @@ describe("a whole pattern", () => {
       { a: [{ b: 1 }, { c: 1 }] },
       false,
     ],
+    [
+      "goes by the order of names and not of the pattern",
+      { a: { c: [{ exists: false }], b: [1] } },
+      { a: [{ b: 1 }, { c: 1 }] },
+      true,
+    ],
     ["takes either branch of $or", { $or: [{ a: [1] }, { b: [2] }] }, { b: 2 }, true],
     ["takes no branch of $or", { $or: [{ a: [1] }, { b: [2] }] }, { a: 2, b: 1 }, false],
     ["asks for what stands beside $or", { c: [3], $or: [{ a: [1] }, { b: [2] }] }, { a: 1 }, false],
