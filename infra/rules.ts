@@ -4,7 +4,8 @@ import * as events from "aws-cdk-lib/aws-events";
 import * as iam from "aws-cdk-lib/aws-iam";
 import type * as sqs from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
-import type { Metric } from "../src/index.ts";
+import { ConfigError, type Metric } from "../src/index.ts";
+import { patternProblems } from "../src/routing/event-pattern-check.ts";
 import { eventRules } from "../src/routing/event-rules.ts";
 import { createDeadLetterQueue } from "./queue.ts";
 import { createRole, forThisAccount } from "./role.ts";
@@ -40,6 +41,13 @@ export function createRules(parent: Construct, { metrics, streamArn, eventAccoun
     trust: { ...forThisAccount(scope), ArnLike: { "aws:SourceArn": sources } },
     permissions: [{ actions: ["firehose:PutRecord", "firehose:PutRecordBatch"], resources: [streamArn] }],
   });
+  // The catalog has checked each pattern beside one account: several make it longer.
+  const problems = rules.flatMap(({ name, eventPattern }) =>
+    [...patternProblems({ account: eventAccounts ?? [], ...eventPattern })]
+      .filter(({ path }) => path === "")
+      .map(({ message }) => `${name}: source.pattern: with eventAccounts, ${message}`),
+  );
+  if (problems.length > 0) throw new ConfigError(problems);
   for (const { name, busName, eventPattern, inputTransformer } of rules) {
     new events.CfnRule(scope, name, {
       description: `The metric ${name} of the catalog`,

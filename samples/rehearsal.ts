@@ -24,15 +24,15 @@ import {
   type MissingValue,
   type ObjectReport,
   openStore,
-  renderInput,
   resolveConfig,
   staticDirectory,
   systemClock,
 } from "../src/index.ts";
 import { createTransform, type TransformedRecord } from "../src/lambda/transform.ts";
 import { createHandler } from "../src/lambda/worker.ts";
+import { applyRule } from "../src/routing/apply-rule.ts";
+import type { InputTransformer } from "../src/routing/event-rules.ts";
 import { serveTwin } from "../src/testing/index.ts";
-import { matches } from "./event-pattern.ts";
 import { zip } from "./generate.ts";
 
 export const rehearsedSinks = ["timestream", "segment", "mixpanel", "hubspot-events"] as const;
@@ -42,7 +42,7 @@ export interface RehearsalOptions {
   readonly metrics: readonly Metric[];
   /** Default: a folder of its own, which `close` removes. */
   readonly folder?: string;
-  /** What a target gets in the place of what an event lacks; pages and trials differ. Default `null`. */
+  /** What a target gets in the place of what an event lacks. Default: as EventBridge does it, `empty`. */
   readonly missing?: MissingValue;
 }
 
@@ -87,7 +87,7 @@ const sameTimeMs = 10 * 60_000;
 const tenants = staticDirectory({ "acme-robotics": { name: "Acme Robotics", environment: "production" } });
 
 export async function createRehearsal(options: RehearsalOptions): Promise<Rehearsal> {
-  const { metrics, missing = "null" } = options;
+  const { metrics, missing = "empty" } = options;
   const folder = options.folder ?? (await mkdtemp(path.join(tmpdir(), "fanout-rehearsal-")));
   const stories = new Map<Compression, Deployed>();
   const deployedWith = async (compression: Compression) => {
@@ -185,12 +185,12 @@ export async function createRehearsal(options: RehearsalOptions): Promise<Rehear
       const before = holdings();
       const arrived = clock.now();
 
-      const matched = deployed.rules
-        .filter(({ pattern }) => matches(pattern, event))
-        .map(({ metric, bus, transformer }) => {
-          const record = renderInput(transformer, event, missing);
-          return { metric, bus, record, tooLarge: Buffer.byteLength(record) > longestRecord };
-        });
+      const matched = deployed.rules.flatMap(({ metric, bus, inputTransformer, ...rule }) => {
+        const eventPattern = inAccountOf(event, rule.eventPattern);
+        const record = applyRule({ eventPattern, inputTransformer }, event, missing);
+        if (record === undefined) return [];
+        return [{ metric, bus, record, tooLarge: Buffer.byteLength(record) > longestRecord }];
+      });
       const records = matched
         .filter(({ tooLarge }) => !tooLarge)
         .map(({ record }, index) => ({
@@ -274,13 +274,20 @@ export async function createRehearsal(options: RehearsalOptions): Promise<Rehear
   };
 }
 
+/** The pattern as it is deployed in the event's own account, which the template leaves open. */
+function inAccountOf({ account = "" }: JsonObject, pattern: JsonObject): JsonObject {
+  const open = JSON.stringify({ Ref: "AWS::AccountId" });
+  // A pattern with another value in it is a pattern still.
+  return JSON.parse(JSON.stringify(pattern).replaceAll(open, () => JSON.stringify(account))) as JsonObject;
+}
+
 /** What of the template an event meets. */
 interface Deployed {
   readonly rules: readonly {
     readonly metric: string;
     readonly bus: string;
-    readonly pattern: JsonObject;
-    readonly transformer: Parameters<typeof renderInput>[0];
+    readonly eventPattern: JsonObject;
+    readonly inputTransformer: InputTransformer;
   }[];
   readonly prefix: string;
   readonly errorPrefix: string;
@@ -289,12 +296,6 @@ interface Deployed {
 }
 
 /** The template as it would be deployed, without the functions' code. */
-/** The rules take events of the deployment's own account, which a rehearsal has none of. */
-function withoutAccount({ account: _, ...pattern }: ReturnType<typeof fieldsOf>): JsonObject {
-  // Out of JSON, so it is JSON.
-  return pattern as JsonObject;
-}
-
 async function synthesise(metrics: readonly Metric[], compression: Compression): Promise<Deployed> {
   const outdir = await mkdtemp(path.join(tmpdir(), "fanout-rehearsal-"));
   try {
@@ -311,8 +312,9 @@ async function synthesise(metrics: readonly Metric[], compression: Compression):
         {
           metric: /"metric_name":"([^"]*)"/.exec(String(template))?.[1] ?? "",
           bus: String(properties["EventBusName"]),
-          pattern: withoutAccount(fieldsOf(pattern)),
-          transformer: {
+          // Out of JSON, so it is JSON.
+          eventPattern: pattern as JsonObject,
+          inputTransformer: {
             inputPathsMap: Object.fromEntries(
               Object.entries(fieldsOf(paths)).map(([name, value]) => [name, String(value)]),
             ),

@@ -2,7 +2,8 @@
 import { ConfigError } from "../config.ts";
 import { type JsonObject, parseEvent } from "../event.ts";
 import { list, must, object, optional, record, type Tell } from "../shape.ts";
-import { matchesPattern } from "./apply-rule.ts";
+import { matchesPattern } from "./event-pattern.ts";
+import { patternProblems } from "./event-pattern-check.ts";
 import { eventRules, sampleBusEvent, sampleRecord, valueAt } from "./event-rules.ts";
 import type { FieldType, Metric, MetricField, MetricSource, SinkMapping } from "./metric.ts";
 import { valueFault } from "./record-check.ts";
@@ -52,12 +53,10 @@ const lawfulPath = /^\$(?:\.[A-Za-z0-9_-]+)+$/;
 const longestPath = 256;
 /** The same page. */
 const [mostPaths, longestTemplate] = [100, 8192] as const;
-/** https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html: characters of an event pattern. */
-const longestPattern = 2048;
 /** https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_CreateEventBus.html */
 const lawfulBus = /^[\w./-]{1,256}$/;
 /** https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html: what a pattern can name besides. */
-const patternKeys = new Set(["account", "region", "resources", "time", "id", "detail", "$or"]);
+const patternKeys = new Set(["account", "region", "resources", "time", "id", "version", "detail", "$or"]);
 
 // ── the shape ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -244,14 +243,21 @@ function* ruleProblems(metric: Metric, source: Metric["source"]): Iterable<strin
     yield "source.source: only AWS puts events with a source of aws., and only on the bus default";
   }
   for (const key of Object.keys(source.pattern ?? {})) {
-    if (!patternKeys.has(key)) {
+    // Names with dots are paths, too.
+    if (!patternKeys.has(key.split(".", 1)[0] ?? "")) {
       yield `source.pattern.${key}: a pattern names ${[...patternKeys].join(", ")}; source and detail-type are there already`;
     }
   }
   const [rule] = eventRules([metric]);
   if (rule === undefined) return;
-  if (!matchesPattern(rule.eventPattern, sampleBusEvent(metric))) {
-    yield 'source.pattern: the metric\'s own sample does not match it: values stand in lists, as in { status: ["completed"] }';
+  // As it will be deployed, beside the account whose events are taken.
+  const event = sampleBusEvent(metric);
+  const refused = [...patternProblems({ account: [event["account"] ?? ""], ...rule.eventPattern })];
+  for (const { path, message } of refused) {
+    yield `source.pattern${path === "" ? "" : `.${path}`}: ${message}`;
+  }
+  if (refused.length === 0 && !matchesPattern(rule.eventPattern, event)) {
+    yield "source.pattern: the metric's own sample does not match it: correct the pattern or the sample";
   }
   const { inputPathsMap, inputTemplate } = rule.inputTransformer;
   const paths = Object.keys(inputPathsMap).length;
@@ -260,9 +266,6 @@ function* ruleProblems(metric: Metric, source: Metric["source"]): Iterable<strin
   }
   if (inputTemplate.length > longestTemplate) {
     yield `its names need a template of ${inputTemplate.length} characters, and EventBridge takes ${longestTemplate}: shorten them`;
-  }
-  if (JSON.stringify(rule.eventPattern).length > longestPattern) {
-    yield `source.pattern: the whole pattern has more than ${longestPattern} characters: shorten it`;
   }
 }
 

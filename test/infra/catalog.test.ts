@@ -21,14 +21,18 @@ beforeAll(() => {
 afterAll(() => rmSync(copy, { recursive: true, force: true }));
 
 /** Runs a script of the copy, whose catalog has one more metric with these sinks. */
-function runWith(sinks: object, script: string): Promise<{ code: unknown; stderr: string }> {
+function runWith(
+  sinks: object,
+  script: string,
+  pattern?: object,
+): Promise<{ code: unknown; stderr: string }> {
   const metric = {
     name: "seat_added",
     title: "Seat added",
     description: "A customer has one seat more.",
     when: "Once a seat.",
     owner: "billing",
-    source: { bus: "product", source: "acme.seats", detailType: "Seat Added" },
+    source: { bus: "product", source: "acme.seats", detailType: "Seat Added", pattern },
     sample: { tenantId: "acme-robotics", seats: 3 },
     tenantId: "$.detail.tenantId",
     data: { seats: { type: "integer", from: "$.detail.seats", description: "All seats now." } },
@@ -67,4 +71,13 @@ test("a synthesis stops at a metric that is wrong by itself", async () => {
   const { code, stderr } = await runWith({}, "infra/synth.ts");
   expect(code).toBe(1);
   expect(stderr).toBe("config/metrics/seat_added.ts: seat_added: it goes to no sink: name one under sinks\n");
+});
+
+test("a synthesis stops at a pattern that EventBridge refuses", async () => {
+  const pattern = { detail: { seats: [{ numeric: [">", 5, "<", 5] }] } };
+  const { code, stderr } = await runWith({ mixpanel: {} }, "infra/synth.ts", pattern);
+  expect(code).toBe(1);
+  expect(stderr).toBe(
+    'config/metrics/seat_added.ts: seat_added: source.pattern.detail.seats: numeric must have a lower bound below the upper one: write { numeric: [">", 0, "<=", 5] }\n',
+  );
 });

@@ -462,6 +462,13 @@ test("two deployments of one account share no name, and their figures do not add
   expect(text).not.toMatch(/"FirehoseFanout"/);
 });
 
+test("more accounts than an event pattern has room for are told before the deployment", () => {
+  const eventAccounts = Array.from({ length: 140 }, (_, index) => `${100_000_000_000 + index}`);
+  expect(() => synthesise({ sinks: ["mixpanel"], eventAccounts })).toThrow(
+    /source\.pattern: with eventAccounts, the whole pattern has \d+ characters, and EventBridge takes 2048/,
+  );
+});
+
 test("events of other accounts are taken where a setting says so", () => {
   const { resources } = synthesise({ sinks: ["mixpanel"], eventAccounts: ["111111111111", "222222222222"] });
   const patterns = resources

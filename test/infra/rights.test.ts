@@ -203,6 +203,12 @@ async function live(world: World): Promise<void> {
     world.advance(day);
     await world.replay();
   }
+  const { now } = world.clock;
+  const [fresh] = generateObjects({ now: now(), records: 6, tenants: 1, objects: 1, seed: 5 }).objects;
+  if (fresh !== undefined) world.deliver(fresh.key, fresh.bytes);
+  await world.run();
+  // Old enough for its receipts to be expected.
+  world.advance(60 * 60_000);
   await world.reconcile();
 }
 

@@ -168,12 +168,35 @@ const wrong: [string, Metric, string][] = [
   [
     "a pattern whose values stand in no list",
     { ...sound, source: { ...sound.source, pattern: { detail: { door: "front" } } } },
-    "source.pattern: the metric's own sample does not match it",
+    'source.pattern.detail.door: must be a list of values: write ["front"]',
   ],
   [
     "a pattern over 2,048 characters",
     { ...sound, source: { ...sound.source, pattern: { detail: { door: ["a".repeat(2048)] } } } },
-    "source.pattern: the whole pattern has more than 2048 characters",
+    "characters, and EventBridge takes 2048: shorten it",
+  ],
+  [
+    "a pattern that is over 2,048 characters only with its account",
+    { ...sound, source: { ...sound.source, pattern: { detail: { door: ["front", "a".repeat(1940)] } } } },
+    "characters, and EventBridge takes 2048: shorten it",
+  ],
+  [
+    "an operator that EventBridge does not have",
+    { ...sound, source: { ...sound.source, pattern: { detail: { door: [{ contains: "front" }] } } } },
+    "source.pattern.detail.door: there is no operator contains: use exactly, prefix, suffix",
+  ],
+  [
+    "a mistake in a branch of $or",
+    {
+      ...sound,
+      source: { ...sound.source, pattern: { detail: { $or: [{ door: ["front"] }, { who: [] }] } } },
+    },
+    "source.pattern.detail.$or[1].who: it is an empty list",
+  ],
+  [
+    "a branch of $or that names the source again",
+    { ...sound, source: { ...sound.source, pattern: { $or: [{ source: ["x"] }, { id: ["y"] }] } } },
+    "source.pattern.source: the pattern names this field twice",
   ],
   [
     "101 fields",

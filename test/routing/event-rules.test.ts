@@ -4,6 +4,7 @@ import metrics from "../../config/metrics/index.ts";
 import {
   eventRules,
   type JsonObject,
+  type JsonValue,
   type MissingValue,
   renderInput,
   sampleBusEvent,
@@ -98,6 +99,36 @@ test("a sample's record is what its rule makes of its event", () => {
       sampleRecord(metric),
     );
   }
+});
+
+test("by default a missing value is empty text, as EventBridge writes it", () => {
+  const { door: _, ...rest } = sound.sample;
+  expect(JSON.parse(render(rest)).metadata.door).toBe("");
+});
+
+test.each<[string, JsonValue | undefined, string]>([
+  ["text", "front", '"the front door"'],
+  ["a number", 1.5, '"the 1.5 door"'],
+  ["null", null, '"the null door"'],
+  ["an object, without quotes", { side: "left" }, '"the {side:left} door"'],
+  ["a list, without quotes", ["a", "b"], '"the [a,b] door"'],
+  ["nothing where it is missing", undefined, '"the  door"'],
+])("within quotes stands %s", (_, door, text) => {
+  const transformer = { inputPathsMap: { door: "$.detail.door" }, inputTemplate: '"the <door> door"' };
+  expect(renderInput(transformer, { detail: door === undefined ? {} : { door } })).toBe(text);
+});
+
+test.each<[string, JsonValue | undefined, string]>([
+  ["text", 'a "b"', '{"door":"a \\"b\\""}'],
+  ["a number", 1e21, '{"door":1e+21}'],
+  ["a boolean", false, '{"door":false}'],
+  ["null", null, '{"door":null}'],
+  ["an object", { side: ["left"] }, '{"door":{"side":["left"]}}'],
+  ["an empty list", [], '{"door":[]}'],
+  ["empty text where it is missing", undefined, '{"door":""}'],
+])("without quotes stands JSON of %s", (_, door, text) => {
+  const transformer = { inputPathsMap: { door: "$.detail.door" }, inputTemplate: '{"door":<door>}' };
+  expect(renderInput(transformer, { detail: door === undefined ? {} : { door } })).toBe(text);
 });
 
 test("quoted, a value goes in as it is: why our templates do not", () => {

@@ -24,7 +24,7 @@ afterAll(async () => {
 
 function rehearse(
   event: JsonObject,
-  { missing = "null", compression = "GZIP" }: { missing?: MissingValue; compression?: "GZIP" | "ZIP" } = {},
+  { missing = "empty", compression = "GZIP" }: { missing?: MissingValue; compression?: "GZIP" | "ZIP" } = {},
 ): Promise<Story> {
   const rehearsal = rehearsals.get(missing);
   if (rehearsal === undefined) throw new Error("beforeAll makes one of each");

@@ -31,8 +31,45 @@ type Message =
   | { readonly kind: "cold start failed"; readonly message: string }
   | { readonly kind: "done"; readonly id: number; readonly answer?: unknown; readonly thrown?: string };
 
-/** Nothing but loopback is reached. */
-export function openSandbox({ directory, env, offset, timeoutMs, onLine }: SandboxOptions): Sandbox {
+/** A cold start that fails is tried again, as Lambda does it: so often before the invocation fails. */
+const coldStarts = 3;
+
+/** Opens at its first invocation. Nothing but loopback is reached. */
+export function openSandbox(options: SandboxOptions): Sandbox {
+  let environment: Environment | undefined;
+  let turn: Promise<unknown> = Promise.resolve();
+  const opened = async (): Promise<Environment | string> => {
+    for (let time = 1; environment === undefined; time++) {
+      const fresh = openEnvironment(options);
+      const failed = await fresh.started;
+      if (failed === undefined) environment = fresh;
+      else {
+        await fresh.close();
+        if (time === coldStarts) return failed;
+      }
+    }
+    return environment;
+  };
+  return {
+    async invoke(event) {
+      const opening = turn.then(opened);
+      turn = opening;
+      const found = await opening;
+      return typeof found === "string" ? { thrown: found } : await found.invoke(event);
+    },
+    async close() {
+      await turn;
+      await environment?.close();
+    },
+  };
+}
+
+interface Environment extends Sandbox {
+  /** Why the cold start failed; undefined when it did not. */
+  readonly started: Promise<string | undefined>;
+}
+
+function openEnvironment({ directory, env, offset, timeoutMs, onLine }: SandboxOptions): Environment {
   const thread = new Worker(new URL("./sandbox.mjs", import.meta.url), {
     env: { ...env },
     execArgv: [`--import=${new URL("../../../.ci/loopback-only.mjs", import.meta.url).href}`],
@@ -70,9 +107,8 @@ export function openSandbox({ directory, env, offset, timeoutMs, onLine }: Sandb
     for (const end of waiting.values()) end({ thrown: error.message });
   });
   return {
+    started: started.promise,
     async invoke(event) {
-      const failed = await started.promise;
-      if (failed !== undefined) return { thrown: failed };
       const id = ++ids;
       const { promise, resolve } = Promise.withResolvers<Invocation>();
       waiting.set(id, resolve);
