@@ -22,7 +22,7 @@ import { type Synthesised, synthesise } from "./synthesised.ts";
 
 const marker = "SECRET-MARKER";
 const { objects } = generateObjects({ now: Date.now(), records: 60, tenants: 3, objects: 1 });
-const groups: readonly (readonly SinkName[])[] = [...sinkNames.map((name) => [name]), sinkNames];
+const groups: readonly (readonly SinkName[])[] = [sinkNames];
 
 let perSink: Synthesised;
 let single: Synthesised;
