@@ -86,14 +86,20 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
     lateAlarms.push(alarm(...given) as cloudwatch.IAlarm);
   };
   /** Missing figures are none, so that one of several that is missing does not hide the others. */
-  const sumOf = (usingMetrics: Record<string, cloudwatch.IMetric>) =>
+  const sumOf = (usingMetrics: Record<string, cloudwatch.Metric>) =>
     new cloudwatch.MathExpression({
       expression: Object.keys(usingMetrics)
         .map((name) => `FILL(${name}, 0)`)
         .join(" + "),
       usingMetrics,
       label: "failures",
+      period: Object.values(usingMetrics)[0]?.period ?? Duration.minutes(5),
     });
+  /**
+   * What is missing is none at once. Else CloudWatch looks back for older figures before it takes silence for one.
+   * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
+   */
+  const filled = (figure: cloudwatch.Metric) => sumOf({ figure });
 
   for (const { name, sinks, queue, deadLetters, worker, replayer } of deliveries) {
     late(
@@ -122,7 +128,7 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
     late(
       `${name}-replayer-silent`,
       `The replayer of ${name} has not run for ${silentMinutes} minutes: nobody would know of what waits.`,
-      replayer.metricInvocations({ period: Duration.minutes(silentMinutes) }),
+      filled(replayer.metricInvocations({ period: Duration.minutes(silentMinutes) })),
       { below: 1, silence: "bad" },
     );
     for (const sink of sinks) {
@@ -202,7 +208,9 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
     late(
       "stream-silent",
       `Nothing has come into the stream for ${quietMinutes} minutes: no rule matches, or no producer puts events.`,
-      streamMetric(stream.name, "IncomingRecords", "Sum").with({ period: Duration.minutes(quietMinutes) }),
+      filled(
+        streamMetric(stream.name, "IncomingRecords", "Sum").with({ period: Duration.minutes(quietMinutes) }),
+      ),
       { below: 1, silence: "bad" },
     );
   }
@@ -234,7 +242,7 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
   late(
     "reconciler-silent",
     `The reconciler has not run for ${2 * reconcileHours} hours: nobody would know of objects whose notifications are lost.`,
-    reconciler.metricInvocations({ period: Duration.hours(2 * reconcileHours) }),
+    filled(reconciler.metricInvocations({ period: Duration.hours(2 * reconcileHours) })),
     { below: 1, silence: "bad" },
   );
   const first = new cloudwatch.CompositeAlarm(scope, "late-or-lost", {

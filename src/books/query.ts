@@ -1,7 +1,6 @@
 // The books of a day, or of any time: added up sink by sink, and everything in them that is not as it must be.
 import { intakeLane } from "../dead-letter/dead-letter.ts";
 import type { ObjectStore } from "../store/object-store.ts";
-import type { ObjectVersion } from "./books.ts";
 import { type Owner, stateOf } from "./claim.ts";
 import { type BooksPeriod, type ObjectEntry, readBooks } from "./entries.ts";
 import { type Problem, problemsOf } from "./problems.ts";
@@ -14,8 +13,6 @@ export interface BooksOptions extends BooksPeriod {
   readonly sinks: readonly string[];
   readonly only?: boolean;
   readonly owner: Owner;
-  /** Told of every object that has books. */
-  readonly onObject?: (object: ObjectVersion) => void;
 }
 
 /** One sink, over all objects: `valid = delivered + filtered + deadLettered + dropped + pending`. */
@@ -86,7 +83,6 @@ export async function addBooks(options: BooksOptions): Promise<Books> {
     const known = [...lanes.values()].flatMap(({ receipt }) => (receipt === undefined ? [] : [receipt]));
     const [any] = known;
     const object = any?.object;
-    if (object !== undefined) options.onObject?.(object);
     if (known.some(({ readTo }) => readTo !== null)) total.unread++;
     const valid = intake?.counts.valid ?? Math.max(0, ...known.map(({ counts }) => counts.valid));
     total.valid += valid;

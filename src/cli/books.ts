@@ -3,11 +3,13 @@
 import { dayOf } from "../books/books.ts";
 import type { BooksPeriod } from "../books/entries.ts";
 import { addBooks } from "../books/query.ts";
+import { reconcile } from "../books/reconcile.ts";
 import { addTenantBooks } from "../books/tenant.ts";
 import { ConfigError, type FanoutConfig } from "../config.ts";
 import { lanesNamed } from "../dead-letter/filter.ts";
 import type { Clock } from "../delivery/clock.ts";
-import { openSource, openStore, sourceObjects } from "../store/open.ts";
+import type { ObjectStore } from "../store/object-store.ts";
+import { openSource, openStore } from "../store/open.ts";
 import { booksDocument, problemsShown, renderBooks, renderTenant, type Unknown } from "./books-print.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { processOwner } from "./owner.ts";
@@ -79,7 +81,6 @@ export async function books(command: BooksCommand): Promise<ExitCode> {
     return isMissing ? exitCodes.failed : exitCodes.ok;
   }
 
-  const seen = new Set<string>();
   const found = await addBooks({
     ...period,
     receipts,
@@ -87,12 +88,15 @@ export async function books(command: BooksCommand): Promise<ExitCode> {
     sinks,
     only: flags.sink !== undefined,
     owner: processOwner(),
-    ...(flags.in === undefined ? {} : { onObject: (object) => seen.add(`${object.bucket}/${object.key}`) }),
   });
   const unknown =
     flags.in === undefined
       ? undefined
-      : await unknownObjects(flags.in, period, seen, [receipts.location, deadLetters.location]);
+      : await unknownObjects(flags.in, period, {
+          receipts,
+          sinks,
+          own: [receipts.location, deadLetters.location],
+        });
   const isWhole = found.problemCount === 0 && (unknown?.count ?? 0) === 0;
   stdout.write(
     json
@@ -124,24 +128,33 @@ function startOf(now: number, day: "today" | "yesterday"): number {
   return day === "today" ? now : now - dayMs;
 }
 
-/** Objects of the period that stand there and in no books. */
+/**
+ * Objects of the period that stand there and of which no sink has a receipt: by listings, and one look at each object
+ * that seems unknown, since a bucket with versions lists none of them. What another sink has is a gap of its own.
+ */
 async function unknownObjects(
   address: string,
   { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY }: BooksPeriod,
-  seen: ReadonlySet<string>,
-  own: readonly string[],
+  { receipts, sinks, own }: { receipts: ObjectStore; sinks: readonly string[]; own: readonly string[] },
 ): Promise<Unknown> {
-  const source = await openSource(address);
+  const { store, prefix } = await openSource(address);
   const names: string[] = [];
   let number = 0;
-  for await (const { key, lastModified } of sourceObjects(source)) {
-    const name = `${source.store.location}/${key}`;
-    if (own.some((location) => name.startsWith(`${location}/`)) || seen.has(name)) continue;
-    const written = Date.parse(`${dayOf(key)}T00:00:00Z`);
-    const at = Number.isNaN(written) ? lastModified : written;
-    if (at + (Number.isNaN(written) ? 0 : dayMs) <= since || at >= until) continue;
-    number++;
-    if (names.length < problemsShown) names.push(name);
-  }
+  await reconcile({
+    source: store,
+    prefixes: [prefix],
+    receipts,
+    sinks,
+    look: true,
+    onUnknown({ bucket, key }, lacking, lastModified) {
+      const name = `${bucket}/${key}`;
+      if (lacking.length < sinks.length || own.some((location) => name.startsWith(`${location}/`))) return;
+      const written = Date.parse(`${dayOf(key)}T00:00:00Z`);
+      const at = Number.isNaN(written) ? lastModified : written;
+      if (at + (Number.isNaN(written) ? 0 : dayMs) <= since || at >= until) return;
+      number++;
+      if (names.length < problemsShown) names.push(name);
+    },
+  });
   return { count: number, names };
 }

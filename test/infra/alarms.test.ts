@@ -14,7 +14,8 @@ const minute = 60_000;
 const hour = 60 * minute;
 const refused = { kind: "status", status: 403, body: '{"__type":"AccessDeniedException"}' } as const;
 
-describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
+describe("an alarm of each sink, in the topology of one worker a sink,", () => {
+  const topology: Topology = "per-sink";
   let made: Synthesised;
   let world: World;
   const rows: string[] = [];
@@ -43,7 +44,7 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
     const points = [...world.lines.flatMap(pointsIn), ...services];
     return statesOf(made.resources, points, world.clock.now() + after).get(idOf(name));
   };
-  /** The alarm's figure, as the service writes it, every five minutes. */
+  /** The alarm's figure, for the table. */
   const metricOf = (name: string, index = 0) => {
     const properties = fieldsOf(made.resources.find(({ id }) => id === idOf(name))?.properties);
     const queries = listOf(properties["Metrics"])
@@ -61,18 +62,12 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
       ),
     };
   };
-  const written = (name: string, value: number, index = 0): Point[] =>
-    Array.from({ length: 30 }, (_, at) => ({
-      ...metricOf(name, index),
-      at: world.clock.now() - at * 5 * minute,
-      value,
-    }));
   const tell = (cause: string, name: string, index = 0) => {
     const { namespace, name: figure } = metricOf(name, index);
     rung.add(idOf(name));
     rows.push([cause, `${namespace} ${figure}`, `${topology}: ${name}`, "yes"].join(" | "));
   };
-  const deliveries = topology === "single" ? ["all"] : sinkNames;
+  const deliveries = sinkNames;
   const object = (seed: number, records = 60) =>
     generateObjects({ now: world.clock.now(), records, tenants: 3, objects: 1, faultsOfEachKind: 1, seed })
       .objects[0];
@@ -179,7 +174,7 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
   test("of what nobody can count: a deferral that is damaged, a listing that is denied, a silent function", async () => {
     const lane = sinkNames[0];
     const key = `receipts/deferrals/sink=${lane}/damaged.json`;
-    const name = `${topology === "single" ? "all" : lane}-fails`;
+    const name = `${lane}-fails`;
     const errorsOf = async (): Promise<Point[]> => {
       const results = await world.replay();
       // Lambda counts an error for each invocation that fails: AWS/Lambda Errors.
@@ -215,13 +210,6 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
     for (const each of deliveries) {
       expect([each, stateOf(`${each}-fails`, 5 * minute)]).toEqual([each, "OK"]);
       tell("a deferral is damaged, or a listing is denied", `${each}-fails`, 2);
-      // The other two figures of the same alarm.
-      for (const index of [0, 1]) {
-        services = written(`${each}-fails`, 1, index);
-        expect(stateOf(`${each}-fails`)).toBe("ALARM");
-        services = written(`${each}-fails`, 0, index);
-        expect(stateOf(`${each}-fails`)).toBe("OK");
-      }
     }
   });
 
@@ -270,42 +258,107 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
     world.advance(hour);
     expect(stateOf("transform-refused", 5 * minute)).toBe("OK");
     tell("a record is no event of the catalog", "transform-refused");
-    services = written("tenant-directory-down", 3);
+    const down = { namespace: "FirehoseFanout/fanout", name: "TransformDirectoryDown", dimensions: {} };
+    services = lately(down, 3);
     expect(stateOf("tenant-directory-down")).toBe("ALARM");
-    services = written("tenant-directory-down", 0);
+    services = lately(down, 0);
     expect(stateOf("tenant-directory-down")).toBe("OK");
     tell("the directory does not answer", "tenant-directory-down");
   });
 
-  /** Figures of AWS's own services, as their pages name them: bad, and good again. */
-  const byService: readonly (readonly [cause: string, alarm: string, bad: number, good: number])[] = [
+  const idLike = (type: string, id: RegExp) => {
+    const found = made.resources.find((each) => each.type === type && id.test(each.id));
+    if (found === undefined) throw new Error(`there is no ${type} like ${id}`);
+    return found.id;
+  };
+  /** As the services' own pages name their figures and dimensions, and not as the alarms do. */
+  const ofStream = (name: string) => ({
     // https://docs.aws.amazon.com/firehose/latest/dev/monitoring-with-cloudwatch-metrics.html
-    ["Firehose cannot call the transform", "stream-transform-failed", 0.5, 1],
-    ["Firehose cannot write to its bucket", "stream-freshness", 1_200, 60],
-    ["more comes than the quota allows", "stream-throttled", 5, 0],
-    ["the stream does not take an event", "rules-dead-letters", 1, 0],
-    ["the transform throws", "transform-fails", 1, 0],
-    ["the reconciler throws", "reconciler-fails", 1, 0],
-  ];
+    namespace: "AWS/Firehose",
+    name,
+    dimensions: { DeliveryStreamName: `<${idLike("AWS::KinesisFirehose::DeliveryStream", /./)}>` },
+  });
+  const ofQueue = (name: string, id: RegExp) => ({
+    // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+    namespace: "AWS/SQS",
+    name,
+    dimensions: { QueueName: `<${idLike("AWS::SQS::Queue", id)}.QueueName>` },
+  });
+  const ofFunction = (name: string, id: RegExp) => ({
+    // https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    namespace: "AWS/Lambda",
+    name,
+    dimensions: { FunctionName: `<${idLike("AWS::Lambda::Function", id)}>` },
+  });
+  /** A figure every five minutes of the last hours. */
+  const lately = (figure: Pick<Point, "namespace" | "name" | "dimensions">, value: number): Point[] =>
+    Array.from({ length: 40 }, (_, at) => ({ ...figure, at: world.clock.now() - at * 5 * minute, value }));
 
-  test("of the services around the functions", () => {
+  test("of the services around the functions, which all lead to the one that is read first", () => {
+    const construct = (sink: string) => `FanoutDelivery${sink.replaceAll("-", "")}`;
+    const visible = "ApproximateNumberOfMessagesVisible";
     const cases = [
-      ...byService,
+      [
+        "Firehose cannot call the transform",
+        "stream-transform-failed",
+        ofStream("ExecuteProcessing.Success"),
+        0.5,
+        1,
+      ],
+      ["Firehose cannot write", "stream-freshness", ofStream("DeliveryToS3.DataFreshness"), 1_200, 60],
+      ["more comes than the quota allows", "stream-throttled", ofStream("ThrottledRecords"), 5, 0],
+      ["the stream takes no event", "rules-dead-letters", ofQueue(visible, /Undelivered/), 1, 0],
+      ["the transform throws", "transform-fails", ofFunction("Errors", /StreamTransform/), 1, 0],
+      ["the transform is throttled", "transform-fails", ofFunction("Throttles", /StreamTransform/), 1, 0],
+      ["the reconciler throws", "reconciler-fails", ofFunction("Errors", /Reconciler/), 1, 0],
       ...deliveries.flatMap((name) => [
-        ["the worker is too slow", `${name}-queue-age`, 1_200, 5] as const,
-        ["a notification fails for good", `${name}-queue-dead-letters`, 1, 0] as const,
+        [
+          "the worker is too slow",
+          `${name}-queue-age`,
+          ofQueue("ApproximateAgeOfOldestMessage", new RegExp(`^${construct(name)}Queue`)),
+          1_200,
+          5,
+        ] as const,
+        [
+          "a notification fails for good",
+          `${name}-queue-dead-letters`,
+          ofQueue(visible, new RegExp(`^${construct(name)}DeadLetters`)),
+          1,
+          0,
+        ] as const,
+        [
+          "the worker throws",
+          `${name}-fails`,
+          ofFunction("Errors", new RegExp(`^${construct(name)}Worker`)),
+          1,
+          0,
+        ] as const,
+        [
+          "the worker is throttled",
+          `${name}-fails`,
+          ofFunction("Throttles", new RegExp(`^${construct(name)}Worker`)),
+          1,
+          0,
+        ] as const,
       ]),
-    ];
-    for (const [cause, name, bad, good] of cases) {
-      services = written(name, good);
-      expect([name, stateOf(name)]).toEqual([name, "OK"]);
-      services = written(name, bad);
-      expect([name, stateOf(name)]).toEqual([name, "ALARM"]);
-      services = written(name, good);
-      expect([name, stateOf(name)]).toEqual([name, "OK"]);
+    ] as const;
+    for (const [cause, name, figure, bad, good] of cases) {
+      services = [...alive(), ...lately(figure, bad)];
+      expect([name, stateOf(name), stateOf("late-or-lost")]).toEqual([name, "ALARM", "ALARM"]);
+      services = [...alive(), ...lately(figure, good)];
+      expect([name, stateOf(name), stateOf("late-or-lost")]).toEqual([name, "OK", "OK"]);
       tell(cause, name);
     }
   });
+
+  /** What runs by itself has run, and records have come. */
+  const alive = (): Point[] => [
+    ...lately(ofStream("IncomingRecords"), 1),
+    ...lately(ofFunction("Invocations", /Reconciler/), 1),
+    ...deliveries.flatMap((name) =>
+      lately(ofFunction("Invocations", new RegExp(`^FanoutDelivery${name.replaceAll("-", "")}Replayer`)), 1),
+    ),
+  ];
 
   test("of silence, which is no figure at all", () => {
     const silent = [
@@ -316,11 +369,7 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
     for (const name of silent) {
       services = [];
       expect([name, stateOf(name)]).toEqual([name, "ALARM"]);
-      services = Array.from({ length: 30 }, (_, at) => ({
-        ...metricOf(name),
-        at: world.clock.now() - at * 10 * minute,
-        value: 1,
-      }));
+      services = alive();
       expect([name, stateOf(name)]).toEqual([name, "OK"]);
       tell("nothing is written", name);
     }
@@ -330,4 +379,21 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
     const alarms = made.resources.filter(({ type }) => type === "AWS::CloudWatch::Alarm").map(({ id }) => id);
     expect(alarms.filter((id) => !rung.has(id))).toEqual([]);
   });
+});
+
+test("the topology of one worker for all sinks has the same alarms, those of its queue and functions once", () => {
+  const alarmsOf = (topology: Topology) =>
+    synthesise({ topology, sinks: sinkNames })
+      .resources.filter(({ type }) => type === "AWS::CloudWatch::Alarm")
+      .map(({ id, properties }) => {
+        const { Threshold, EvaluationPeriods, ComparisonOperator, TreatMissingData, MetricName } = properties;
+        const name = id.slice("FanoutAlarms".length, -8);
+        return [
+          name,
+          { Threshold, EvaluationPeriods, ComparisonOperator, TreatMissingData, MetricName },
+        ] as const;
+      });
+  const own = /^(?:timestream|segment|mixpanel|hubspotevents)(?=queue|fails|replayer)/;
+  const perSink = new Map(alarmsOf("per-sink").map(([name, each]) => [name.replace(own, "all"), each]));
+  expect(new Map(alarmsOf("single"))).toEqual(perSink);
 });

@@ -1,4 +1,5 @@
 // All functions of the topology `per-sink` meet: see one-world.ts.
+import { describe } from "vitest";
 import { describeWorld } from "./one-world.ts";
 
-describeWorld("per-sink");
+describe("topology per-sink", () => describeWorld("per-sink"));

@@ -1,4 +1,5 @@
 // All functions of the topology `single` meet: see one-world.ts.
+import { describe } from "vitest";
 import { describeWorld } from "./one-world.ts";
 
-describeWorld("single");
+describe("topology single", () => describeWorld("single"));
