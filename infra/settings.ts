@@ -15,6 +15,10 @@ const list = z.string().transform((text) =>
     .filter((name) => name !== ""),
 );
 
+const idsOf = (kind: string) =>
+  list.refine((ids) => ids.length > 0 && ids.every((id) => new RegExp(`^${kind}-[0-9a-f]{8,17}$`).test(id)), {
+    error: `must be ids such as ${kind}-0123456789abcdef0, separated by commas`,
+  });
 const flag = z.enum(["true", "false"], { error: "must be true or false" });
 
 /** Every setting is text, as the command line gives it. */
@@ -76,8 +80,8 @@ const schema = z
       .string()
       .regex(/^arn:aws[\w-]*:iam::(\d{12}|aws):policy\//, "must be the ARN of a managed policy")
       .exactOptional(),
-    vpcSubnets: list.exactOptional(),
-    vpcSecurityGroups: list.exactOptional(),
+    vpcSubnets: idsOf("subnet").exactOptional(),
+    vpcSecurityGroups: idsOf("sg").exactOptional(),
     tags: z
       .string()
       .regex(/^[^=,]+=[^=,]*(,[^=,]+=[^=,]*)*$/, "must be name=value, separated by commas")

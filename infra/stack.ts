@@ -10,9 +10,11 @@ import { deadLettersPrefix, receiptsPrefix } from "./prefixes.ts";
 const features = {
   "@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy": true,
   "@aws-cdk/core:checkSecretUsage": true,
+  // What CloudFormation's own linter calls an error is one, and stops the synthesis; by default it is a warning.
+  "@aws-cdk/core:validateAgainstDefaultRules": true,
 };
 
-/** An app that refuses what breaks the rules of AWS Solutions, unless a reason stands beside it. */
+/** An app that refuses what breaks the rules of CloudFormation's linter or of AWS Solutions, unless a reason stands beside. */
 export function createApp(options: { readonly outdir?: string } = {}): App {
   const app = new App({ ...options, analyticsReporting: false, context: features });
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));

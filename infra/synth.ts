@@ -76,5 +76,5 @@ const rows = [
 });
 table(["bundle", "KB", "cold import, ms"], rows);
 say(
-  `AWS Solutions: nothing found that has no reason beside it. Templates: ${topologies.map((name) => `cdk.out/${name}`).join(", ")}`,
+  `CloudFormation's linter and AWS Solutions: nothing found that has no reason beside it. Templates: ${topologies.map((name) => `cdk.out/${name}`).join(", ")}`,
 );

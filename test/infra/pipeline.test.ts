@@ -484,7 +484,7 @@ test("a boundary, tags and a network of one's own are on everything that can hav
   const { resources, findings } = synthesise({
     permissionsBoundaryArn: boundary,
     resourceTags: { team: "growth" },
-    vpc: { subnetIds: ["subnet-1", "subnet-2"], securityGroupIds: ["sg-1"] },
+    vpc: { subnetIds: ["subnet-0123456789abcdef0"], securityGroupIds: ["sg-0123456789abcdef0"] },
     operators: ["arn:aws:iam::123456789012:role/on-call"],
   });
   const all = (type: string) => resources.filter((each) => each.type === type);
@@ -495,8 +495,8 @@ test("a boundary, tags and a network of one's own are on everything that can hav
       expect(properties["Tags"]).toContainEqual({ Key: "team", Value: "growth" });
   for (const { properties } of all("AWS::Lambda::Function"))
     expect(properties["VpcConfig"]).toEqual({
-      SubnetIds: ["subnet-1", "subnet-2"],
-      SecurityGroupIds: ["sg-1"],
+      SubnetIds: ["subnet-0123456789abcdef0"],
+      SecurityGroupIds: ["sg-0123456789abcdef0"],
     });
   expect(findings).toEqual([]);
 });
@@ -542,6 +542,14 @@ test("the sinks of one writer are those whose adapters say so", async () => {
   });
   for (const { name, limits } of sinks)
     expect([name, hasOneWriter(name)]).toEqual([name, limits.writers === 1]);
+});
+
+test("what CloudFormation's own linter calls an error stops the synthesis, with its place", () => {
+  // AWS Solutions has nothing against it, and no setting lets it through.
+  const vpc = { subnetIds: ["subnet-0123456789abcdef0"], securityGroupIds: ["sg-1"] };
+  expect(() => synthesise({ sinks: ["mixpanel"], vpc })).toThrow(
+    /ERROR VpcConfig\.SecurityGroupIds\.0: 'sg-1'[\s\S]*Fanout\/Stream\/Transform/,
+  );
 });
 
 test("ZIP can be chosen", () => {

@@ -37,8 +37,8 @@ test("settings of the command line are text, and become what the pipeline takes"
     strictTrust: "true",
     operators: "arn:aws:iam::123456789012:role/on-call",
     permissionsBoundary: "arn:aws:iam::123456789012:policy/boundary",
-    vpcSubnets: "subnet-1,subnet-2",
-    vpcSecurityGroups: "sg-1",
+    vpcSubnets: "subnet-0123456789abcdef0, subnet-0123456789abcdef1",
+    vpcSecurityGroups: "sg-0123456789abcdef0",
     tags: "team=growth,cost=42",
   });
   expect(settings).toEqual({
@@ -60,7 +60,10 @@ test("settings of the command line are text, and become what the pipeline takes"
     strictTrust: true,
     operators: ["arn:aws:iam::123456789012:role/on-call"],
     permissionsBoundaryArn: "arn:aws:iam::123456789012:policy/boundary",
-    vpc: { subnetIds: ["subnet-1", "subnet-2"], securityGroupIds: ["sg-1"] },
+    vpc: {
+      subnetIds: ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+      securityGroupIds: ["sg-0123456789abcdef0"],
+    },
     resourceTags: { team: "growth", cost: "42" },
   });
 });
@@ -70,7 +73,8 @@ describe("a setting that is wrong is one sentence, with its name", () => {
     ["eventAccounts", "12", "-c eventAccounts must be account numbers of 12 digits"],
     ["operators", "me", "-c operators must be ARNs of IAM roles or users"],
     ["permissionsBoundary", "mine", "-c permissionsBoundary must be the ARN of a managed policy"],
-    ["vpcSubnets", "subnet-1", "-c vpcSubnets and vpcSecurityGroups need each other"],
+    ["vpcSubnets", "subnet-0123456789abcdef0", "-c vpcSubnets and vpcSecurityGroups need each other"],
+    ["vpcSubnets", "subnet-x", "-c vpcSubnets must be ids such as subnet-"],
     ["tags", "growth", "-c tags must be name=value"],
     ["rates", "mixpanel", "-c rates must be sinks with their requests a second"],
     ["topology", "both", "-c topology must be per-sink or single"],
