@@ -25,11 +25,17 @@ export function quoteName(name: string): string {
 let lastHour = Number.NaN;
 let lastHourText = "";
 const msOfHour = 3_600_000;
+/** The last time that a `Date` can be: the first millisecond of its hour, whose others are none. ECMA-262, 21.4.1.1. */
+const latestMs = 8.64e15;
 
-/** As `toISOString` of a `Date`, for a fifth of its time. */
+/**
+ * As `toISOString` of a `Date`, for a fifth of its time.
+ *
+ * @throws {RangeError} for a time that no `Date` can be.
+ */
 export function isoTime(time: number): string {
   const hour = Math.floor(time / msOfHour);
-  if (hour !== lastHour) {
+  if (hour !== lastHour || time > latestMs) {
     // 2026-11-02T10:00:00.000Z: up to the minutes. A year beyond 9999 has more digits.
     lastHourText = new Date(time).toISOString().slice(0, -"00:00.000Z".length);
     lastHour = hour;

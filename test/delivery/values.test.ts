@@ -35,5 +35,7 @@ test("a time is written as a Date writes it, whatever time came before", () => {
       for (const time of times) expect(isoTime(time)).toBe(new Date(time).toISOString());
     }),
   );
+  expect(isoTime(8.64e15)).toBe(new Date(8.64e15).toISOString());
+  // Also right after the last time that there is, which is of the same hour.
   expect(() => isoTime(8.64e15 + 1)).toThrow(RangeError);
 });
