@@ -160,7 +160,8 @@ function deliveryPermissions(scope: Construct, props: DeliveryProps): readonly P
       resources: [data.bucketArn, books.bucketArn],
     },
     {
-      // Receipts and letters are evidence: they are created, and only an operator replaces or removes them.
+      // Receipts and letters are evidence: they are created and never overwritten (see storage.ts). A function removes
+      // neither; an operator's replay removes a file of letters that it has settled.
       actions: ["s3:GetObject", "s3:PutObject"],
       resources: ofLanes((lane) => [
         `${receiptsPrefix}/books/*/${lane}/*`,

@@ -2,6 +2,8 @@
 import { Stack } from "aws-cdk-lib";
 import * as iam from "aws-cdk-lib/aws-iam";
 import { Construct } from "constructs";
+import { deferralsPrefix } from "../src/books/books.ts";
+import { writersPrefix } from "../src/books/writer-lease.ts";
 import { manifestsPrefix, reportsPrefix } from "./backfill.ts";
 import { timestreamPermissions } from "./delivery.ts";
 import { secretsPermission } from "./function.ts";
@@ -45,9 +47,22 @@ export function createOperators(parent: Construct, props: OperatorsProps): iam.R
         wildcard: "The stream names its objects.",
       },
       {
-        actions: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+        actions: ["s3:GetObject", "s3:PutObject"],
         resources: [receiptsPrefix, deadLettersPrefix].map((keys) => books.arnForObjects(`${keys}/*`)),
-        wildcard: "A command delivers to any sink, and replaces and archives its letters.",
+        wildcard: "A command delivers to any sink, writes new letters for what is left, and archives.",
+      },
+      {
+        // Claims, deferrals and leases that ended, letters that are settled, and notes of what was taken. Receipts
+        // and the archive stay.
+        actions: ["s3:DeleteObject"],
+        resources: [
+          `${receiptsPrefix}/books/*.claim.json`,
+          `${receiptsPrefix}/${deferralsPrefix}*`,
+          `${receiptsPrefix}/${writersPrefix}*`,
+          `${deadLettersPrefix}/sink=*`,
+          `${deadLettersPrefix}/queues/*`,
+        ].map((keys) => books.arnForObjects(keys)),
+        wildcard: "Books and dead letters are named after objects; a command has those of every sink.",
       },
       { actions: ["firehose:PutRecordBatch"], resources: [streamArn] },
       {

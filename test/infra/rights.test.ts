@@ -296,7 +296,13 @@ function commands(world: World, role: string, exact: (action: string) => readonl
     ...of("s3:GetObject", [...ledger, `${books}/backfill/reports/x`]),
     ...of("s3:PutObject", ledger, { "s3:if-none-match": "*" }),
     ...of("s3:PutObject", [`${books}/backfill/manifests/x`, `${books}/dead-letters/archive/x`]),
-    ...of("s3:DeleteObject", ledger),
+    ...of("s3:DeleteObject", [
+      `${books}/receipts/books/x/mixpanel/000001.claim.json`,
+      `${books}/receipts/deferrals/sink=mixpanel/x.json`,
+      `${books}/receipts/writers/sink=hubspot-companies/00000001.claim.json`,
+      `${books}/dead-letters/sink=mixpanel/x`,
+      `${books}/dead-letters/queues/firehose/taken/x.json`,
+    ]),
     ...[
       "firehose:PutRecordBatch",
       "sqs:ReceiveMessage",
@@ -459,6 +465,13 @@ function forbidden(world: World, role: string): readonly Wish[] {
         { action: "s3:DeleteObject", resource: `${data}/Data/x` },
         { action: "s3:PutObject", resource: `${data}/Data/x` },
         { action: "s3:GetObjectVersion", resource: `${books}/receipts/x` },
+        // Evidence: a receipt, and what was given up.
+        { action: "s3:DeleteObject", resource: `${books}/receipts/books/x/mixpanel/000001.receipt.json` },
+        { action: "s3:DeleteObject", resource: `${books}/dead-letters/archive/x` },
+        ...["receipts/books/x", "dead-letters/sink=x/y"].map((key) => ({
+          action: "s3:PutObject",
+          resource: `${books}/${key}`,
+        })),
       ]
     : [];
   return [...every, ...functions, ...operators];
