@@ -1,12 +1,12 @@
 // The catalog on the buses: one rule a metric, its transformer, its way into the stream, and what did not get there.
-import { Stack, Validations } from "aws-cdk-lib";
+import { Arn, ArnFormat, Stack, Token, Validations } from "aws-cdk-lib";
 import * as events from "aws-cdk-lib/aws-events";
 import * as iam from "aws-cdk-lib/aws-iam";
 import type * as sqs from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 import { ConfigError, type Metric } from "../src/index.ts";
 import { patternProblems } from "../src/routing/event-pattern-check.ts";
-import { eventRules } from "../src/routing/event-rules.ts";
+import { type EventRule, eventRules } from "../src/routing/event-rules.ts";
 import { createDeadLetterQueue } from "./queue.ts";
 import { createRole, forThisAccount } from "./role.ts";
 
@@ -31,6 +31,7 @@ export function createRules(parent: Construct, { metrics, streamArn, eventAccoun
     reason: "It is a dead-letter queue: of EventBridge's targets, which the check does not look at.",
   });
   const rules = eventRules(metrics);
+  checkBuses(rules, stack);
   // By bus, not by rule: a queue's policy has 8,192 bytes, which hold no more than some seventy ARNs.
   // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html
   const sources = [...new Set(rules.map(({ busName }) => rulesOf(busName)))];
@@ -77,11 +78,35 @@ export function createRules(parent: Construct, { metrics, streamArn, eventAccoun
 
   /** The ARN of all rules of a bus, which is named or has its ARN. */
   function rulesOf(bus: string): string {
-    const name = bus.split(":event-bus/").at(-1) ?? bus;
+    const { resourceName: name = bus, ...place } = bus.startsWith("arn:")
+      ? Arn.split(bus, ArnFormat.SLASH_RESOURCE_NAME)
+      : {};
     return stack.formatArn({
+      ...place,
       service: "events",
       resource: "rule",
       resourceName: name === "default" ? "*" : `${name}/*`,
     });
   }
+}
+
+/**
+ * A rule lives on a bus of its own account and region.
+ * https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-account.html
+ *
+ * @throws {ConfigError} one sentence for each rule on another one's bus, as far as the stack knows its own.
+ */
+function checkBuses(rules: readonly EventRule[], stack: Stack): void {
+  const problems = rules
+    .filter(({ busName }) => busName.startsWith("arn:"))
+    .flatMap(({ name, busName }) => {
+      const { account, region } = Arn.split(busName, ArnFormat.SLASH_RESOURCE_NAME);
+      const isOther = (own: string, its: string | undefined) => !Token.isUnresolved(own) && own !== its;
+      return isOther(stack.account, account) || isOther(stack.region, region)
+        ? [
+            `the metric ${name} names the bus ${busName}, and a rule needs a bus of its own account and region (${stack.account}, ${stack.region}): forward its events to one of these`,
+          ]
+        : [];
+    });
+  if (problems.length > 0) throw new ConfigError(problems);
 }

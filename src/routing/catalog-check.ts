@@ -55,6 +55,8 @@ const longestPath = 256;
 const [mostPaths, longestTemplate] = [100, 8192] as const;
 /** https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_CreateEventBus.html */
 const lawfulBus = /^[\w./-]{1,256}$/;
+/** https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html: "The name or ARN of the event bus". */
+const lawfulBusArn = /^arn:aws[\w-]*:events:[a-z]+(?:-[a-z]+)+-\d+:\d{12}:event-bus\/[\w./-]{1,256}$/;
 /** https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html: what a pattern can name besides. */
 const patternKeys = new Set(["account", "region", "resources", "time", "id", "version", "detail", "$or"]);
 
@@ -238,8 +240,10 @@ function* sinkProblems({ sinks, data = {} }: Metric): Iterable<string> {
 }
 
 function* ruleProblems(metric: Metric, source: Metric["source"]): Iterable<string> {
-  if (!lawfulBus.test(source.bus)) yield "source.bus: a bus has letters, digits and . _ / - in its name";
-  if (source.source.startsWith("aws.") && source.bus !== "default") {
+  if (!lawfulBus.test(source.bus) && !lawfulBusArn.test(source.bus)) {
+    yield "source.bus: a bus has letters, digits and . _ / - in its name, or is the ARN of an event bus";
+  }
+  if (source.source.startsWith("aws.") && !/^(?:.*:event-bus\/)?default$/.test(source.bus)) {
     yield "source.source: only AWS puts events with a source of aws., and only on the bus default";
   }
   for (const key of Object.keys(source.pattern ?? {})) {

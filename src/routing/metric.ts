@@ -46,7 +46,7 @@ export interface Metric {
 }
 
 export interface MetricSource {
-  /** The name of the event bus: `default`, or one of your own. */
+  /** The name or the ARN of the event bus: `default`, or one of your own, in the account and region of the stack. */
   readonly bus: string;
   /** `source` of the bus's events. */
   readonly source: string;

@@ -151,6 +151,16 @@ const wrong: [string, Metric, string][] = [
     "source.bus: a bus has letters",
   ],
   [
+    "an ARN that is no event bus's",
+    { ...sound, source: { ...sound.source, bus: "arn:aws:events:eu-central-1:123456789012:rule/house" } },
+    "source.bus: a bus has letters",
+  ],
+  [
+    "an ARN without an account",
+    { ...sound, source: { ...sound.source, bus: "arn:aws:events:eu-central-1::event-bus/house" } },
+    "source.bus: a bus has letters",
+  ],
+  [
     "a source of AWS's on another bus",
     { ...sound, source: { ...sound.source, source: "aws.s3" } },
     "source.source: only AWS puts events",
