@@ -1,25 +1,22 @@
 // Objects that no receipt knows, found by listings alone: what a notification that was lost would have told.
-import type { ObjectStore } from "../store/object-store.ts";
+import type { ObjectInfo, ObjectStore } from "../store/object-store.ts";
 import { dayOf, hashOf, type ObjectVersion } from "./books.ts";
 
 export interface ReconcileOptions {
   /** Holds the objects. */
   readonly source: ObjectStore;
-  /** How their keys begin; one listing each. */
-  readonly prefixes: readonly string[];
+  /** Those of it that are meant, as it lists them: an object that nobody means is not looked at either. */
+  readonly objects: AsyncIterable<ObjectInfo>;
   readonly receipts: ObjectStore;
   /** Sinks that must have every object. */
   readonly sinks: readonly string[];
-  /** Only objects that were written in this time, in milliseconds since the epoch, half open. Default: all. */
-  readonly since?: number;
-  readonly until?: number;
   /**
    * Asks for the version id of an object that seems unknown: a listing of S3 has none, and receipts of a bucket that keeps
    * versions are named by it. One request for each such object. Default: the listing's word counts.
    */
   readonly look?: boolean;
   /** Told of every object that a sink lacks. */
-  readonly onUnknown?: (object: ObjectVersion, sinks: readonly string[], writtenAt: number) => void;
+  readonly onUnknown?: (object: ObjectVersion, sinks: readonly string[]) => void;
 }
 
 export interface Reconciliation {
@@ -35,14 +32,13 @@ export interface Reconciliation {
 const daysKept = 3;
 
 /**
- * One listing of the objects and one of each day's books: no object and no receipt is read. A receipt with something
+ * One listing of each day's books beside that of the objects: no object and no receipt is read. A receipt with something
  * pending counts as known, since its deferral is counted elsewhere.
  *
  * @throws {StoreError} when a listing fails: who cannot count must not be calm.
  */
 export async function reconcile(options: ReconcileOptions): Promise<Reconciliation> {
-  const { source, prefixes, sinks, onUnknown } = options;
-  const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = options;
+  const { source, sinks, onUnknown } = options;
   const unknown = Object.fromEntries(sinks.map((sink) => [sink, 0]));
   const days = new Map<string, Promise<ReadonlySet<string>>>();
   let objects = 0;
@@ -62,18 +58,16 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
       : await lanesOf({ ...object, version: info.version });
   };
 
-  for (const prefix of prefixes) {
-    for await (const { key, version, size, lastModified } of source.list(prefix)) {
-      // What consoles make of a folder holds nothing.
-      if (size === 0 || lastModified < since || lastModified >= until) continue;
-      objects++;
-      const object = { bucket: source.location, key, version };
-      const lacking = await missing(object);
-      if (lacking.length === 0) continue;
-      for (const sink of lacking) unknown[sink] = (unknown[sink] ?? 0) + 1;
-      oldest = Math.min(oldest ?? lastModified, lastModified);
-      onUnknown?.(object, lacking, lastModified);
-    }
+  for await (const { key, version, size, lastModified } of options.objects) {
+    // What consoles make of a folder holds nothing.
+    if (size === 0) continue;
+    objects++;
+    const object = { bucket: source.location, key, version };
+    const lacking = await missing(object);
+    if (lacking.length === 0) continue;
+    for (const sink of lacking) unknown[sink] = (unknown[sink] ?? 0) + 1;
+    oldest = Math.min(oldest ?? lastModified, lastModified);
+    onUnknown?.(object, lacking);
   }
   return { objects, unknown, oldest };
 }

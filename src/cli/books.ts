@@ -8,8 +8,8 @@ import { addTenantBooks } from "../books/tenant.ts";
 import { ConfigError, type FanoutConfig } from "../config.ts";
 import { lanesNamed } from "../dead-letter/filter.ts";
 import type { Clock } from "../delivery/clock.ts";
-import type { ObjectStore } from "../store/object-store.ts";
-import { openSource, openStore } from "../store/open.ts";
+import type { ObjectInfo, ObjectStore } from "../store/object-store.ts";
+import { openSource, openStore, sourceObjects } from "../store/open.ts";
 import { booksDocument, problemsShown, renderBooks, renderTenant, type Unknown } from "./books-print.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { processOwner } from "./owner.ts";
@@ -137,23 +137,29 @@ async function unknownObjects(
   { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY }: BooksPeriod,
   { receipts, sinks, own }: { receipts: ObjectStore; sinks: readonly string[]; own: readonly string[] },
 ): Promise<Unknown> {
-  const { store, prefix } = await openSource(address);
+  const source = await openSource(address);
+  const { store } = source;
   const names: string[] = [];
   let number = 0;
+  async function* meant(): AsyncGenerator<ObjectInfo> {
+    for await (const object of sourceObjects(source)) {
+      const { key, lastModified } = object;
+      if (own.some((location) => `${store.location}/${key}`.startsWith(`${location}/`))) continue;
+      const written = Date.parse(`${dayOf(key)}T00:00:00Z`);
+      const at = Number.isNaN(written) ? lastModified : written;
+      if (at + (Number.isNaN(written) ? 0 : dayMs) > since && at < until) yield object;
+    }
+  }
   await reconcile({
     source: store,
-    prefixes: [prefix],
+    objects: meant(),
     receipts,
     sinks,
     look: true,
-    onUnknown({ bucket, key }, lacking, lastModified) {
-      const name = `${bucket}/${key}`;
-      if (lacking.length < sinks.length || own.some((location) => name.startsWith(`${location}/`))) return;
-      const written = Date.parse(`${dayOf(key)}T00:00:00Z`);
-      const at = Number.isNaN(written) ? lastModified : written;
-      if (at + (Number.isNaN(written) ? 0 : dayMs) <= since || at >= until) return;
+    onUnknown({ bucket, key }, lacking) {
+      if (lacking.length < sinks.length) return;
       number++;
-      if (names.length < problemsShown) names.push(name);
+      if (names.length < problemsShown) names.push(`${bucket}/${key}`);
     },
   });
   return { count: number, names };

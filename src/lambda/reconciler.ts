@@ -3,7 +3,7 @@ import type { Logger as PowertoolsLogger } from "@aws-lambda-powertools/logger";
 import { type Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
 import { type Reconciliation, reconcile } from "../books/reconcile.ts";
 import { type Clock, systemClock } from "../delivery/clock.ts";
-import type { ObjectStore } from "../store/object-store.ts";
+import type { ObjectInfo, ObjectStore } from "../store/object-store.ts";
 import { adapt, defaultLogger } from "./logging.ts";
 import { createMetrics } from "./metrics.ts";
 
@@ -42,17 +42,25 @@ export function createReconciler(options: ReconcilerOptions): () => Promise<Reco
   const { source, receipts, sinks, prefixOf, errorPrefix, clock = systemClock } = options;
   const { metrics = createMetrics(), logger = defaultLogger() } = options;
   const log = adapt(logger);
+
+  /** Those that a worker should have had by now, and that are not older than the reconciler looks back. */
+  async function* expected(now: number): AsyncGenerator<ObjectInfo> {
+    for (let back = 0; back <= daysBack; back++) {
+      for await (const object of source.list(prefixOf(now - back * dayMs))) {
+        const age = now - object.lastModified;
+        if (age > graceMs && age <= daysBack * dayMs) yield object;
+      }
+    }
+  }
+
   return async () => {
     const now = clock.now();
     const told: string[] = [];
-    const days = Array.from({ length: daysBack + 1 }, (_, back) => now - back * dayMs);
     const found = await reconcile({
       source,
-      prefixes: days.map(prefixOf),
+      objects: expected(now),
       receipts,
       sinks,
-      since: now - daysBack * dayMs,
-      until: now - graceMs,
       onUnknown: ({ key }, lacking) => {
         if (told.length < keysTold) told.push(`${key}: ${lacking.join(", ")}`);
       },

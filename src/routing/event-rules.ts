@@ -1,5 +1,6 @@
 // What EventBridge needs to know of a metric: which events it is made of, and how they become our records.
 import type { JsonObject, JsonValue } from "../event.ts";
+import { isObject } from "./event-condition.ts";
 import type { Metric } from "./metric.ts";
 
 /** One rule of one bus, with the transformer of its only target, the stream. */
@@ -165,8 +166,4 @@ function withoutGone(text: string): string {
 function withinQuotes(value: JsonValue | undefined): string {
   if (value === undefined) return "";
   return typeof value === "string" ? value : JSON.stringify(value).replaceAll('"', "");
-}
-
-function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -12,7 +12,8 @@ async function twoObjects() {
   const [a, b] = [scriptedSink("a"), scriptedSink("b")];
   await world.clock.run(world.worker([a, b]).process({ bucket: "source", key: "Data/known" }));
   await world.clock.run(world.worker([a]).process({ bucket: "source", key: "Data/half" }));
-  const options = { source: world.source, prefixes: ["Data/"], receipts: world.receipts, sinks: ["a", "b"] };
+  const { source, receipts } = world;
+  const options = () => ({ source, objects: source.list("Data/"), receipts, sinks: ["a", "b"] });
   return { world, options };
 }
 
@@ -21,19 +22,12 @@ test("counts the objects that each sink has no receipt of, and reads no object a
   const reads = world.source.reads + world.receipts.reads;
   const told: string[] = [];
   const found = await reconcile({
-    ...options,
+    ...options(),
     onUnknown: ({ key }, sinks) => told.push(`${key}: ${sinks.join(", ")}`),
   });
   expect(found).toMatchObject({ objects: 3, unknown: { a: 1, b: 2 } });
   expect(told).toEqual(["Data/half: b", "Data/unknown: a, b"]);
   expect(world.source.reads + world.receipts.reads).toBe(reads);
-});
-
-test("leaves out what was written outside of the time that is asked for", async () => {
-  const { world, options } = await twoObjects();
-  const now = world.clock.now();
-  expect(await reconcile({ ...options, until: now })).toMatchObject({ objects: 0, unknown: { a: 0, b: 0 } });
-  expect(await reconcile({ ...options, since: now })).toMatchObject({ objects: 3 });
 });
 
 test("looks at what seems unknown where versions name objects, and listings have none of them", async () => {
@@ -47,8 +41,11 @@ test("looks at what seems unknown where versions name objects, and listings have
       for await (const each of list(prefix)) yield { ...each, version: "an-etag" };
     },
   };
-  expect(await reconcile({ ...options, source })).toMatchObject({ unknown: { a: 3, b: 3 } });
-  expect(await reconcile({ ...options, source, look: true })).toMatchObject({ unknown: { a: 1, b: 2 } });
+  const objects = () => source.list("Data/");
+  const asListed = { ...options(), source, objects: objects() };
+  expect(await reconcile(asListed)).toMatchObject({ unknown: { a: 3, b: 3 } });
+  const looked = { ...options(), source, objects: objects(), look: true };
+  expect(await reconcile(looked)).toMatchObject({ unknown: { a: 1, b: 2 } });
 });
 
 test("fails when it cannot list: who cannot count is not calm", async () => {
@@ -56,5 +53,5 @@ test("fails when it cannot list: who cannot count is not calm", async () => {
   world.receipts.before = (operation) => {
     if (operation === "list") throw new StoreError("DENIED", "403");
   };
-  await expect(reconcile(options)).rejects.toThrow("403");
+  await expect(reconcile(options())).rejects.toThrow("403");
 });

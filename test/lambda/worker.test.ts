@@ -286,6 +286,28 @@ describe("a batch that names an object more than once", () => {
   });
 });
 
+test("a queue that refuses to hide a message changes nothing: it is given back, and the log says so", async () => {
+  const world = createWorld();
+  const asked: [receiptHandle: string, seconds: number][] = [];
+  const handler = await handlerIn(world, [scriptedSink("a")], {
+    changeVisibility: ({ receiptHandle }, seconds) => {
+      asked.push([receiptHandle, seconds]);
+      return Promise.reject(new Error("https://queue.example/ says SECRET"));
+    },
+  });
+  const { Records } = queued({ m1: direct("gone") });
+  const message = {
+    ...Records[0],
+    eventSourceARN: "arn:aws:sqs:eu-central-1:123456789012:work",
+    receiptHandle: "handle-1",
+    attributes: { ApproximateReceiveCount: "1" },
+  };
+  expect(await handler({ Records: [message] }, context())).toEqual(failed("m1"));
+  expect(asked).toEqual([["handle-1", 60]]);
+  expect(written).toContain("comes back after its queue's visibility timeout");
+  expect(written).not.toContain("SECRET");
+});
+
 test("of ten messages, on every path of AWS, the busy one alone comes back", async () => {
   const world = createWorld();
   for (let index = 0; index < 8; index++) world.putEvents(`k${index}`, 1, () => ({ rows: index }));

@@ -1,11 +1,19 @@
 // Lambda's on-failure destination as a bucket: what the worker was asked is put back through the worker.
 import { readdir } from "node:fs/promises";
 import { expect, test } from "vitest";
-import { ObjectBusy, type ObjectRef, systemClock } from "../../src/index.ts";
+import { ObjectBusy, systemClock } from "../../src/index.ts";
 import { StoreError } from "../../src/store/object-store.ts";
 import { world as s3World } from "../store/s3-world.ts";
 import * as worlds from "../support/world.ts";
-import { dropOrder, entriesOf, objectName, operatorsWorld, order, putAllBack } from "./world.ts";
+import {
+  dropOrder,
+  entriesOf,
+  objectName,
+  operatorsWorld,
+  order,
+  putAllBack,
+  scriptedWorker,
+} from "./world.ts";
 
 const name = (second: number) => `2026-11-20T09.30.0${second}-5f3c1f6e-2d1b-4c5a-9a53-0c6b1f0e7a11`;
 const prefix = "aws/lambda/async/worker/2026/11/20/";
@@ -27,21 +35,6 @@ const invocation = (requestPayload: unknown) =>
     requestPayload,
     responsePayload: { errorMessage: "SECRET" },
   });
-
-function scriptedWorker(act: (ref: ObjectRef) => void = () => {}) {
-  const processed: string[] = [];
-  return {
-    processed,
-    worker: {
-      async process(ref: ObjectRef) {
-        processed.push(`${ref.bucket}/${ref.key}`);
-        act(ref);
-        const object = { bucket: ref.bucket, key: ref.key, version: ref.version ?? "1" };
-        return { object, records: 0, valid: 0, invalid: 0, sinks: {}, unread: false, settled: [], busy: [] };
-      },
-    },
-  };
-}
 
 test("an invocation in a bucket goes back to the worker, once, through the books; then its document is gone", async () => {
   const world = await operatorsWorld();

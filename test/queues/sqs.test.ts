@@ -1,9 +1,18 @@
 import { expect, test } from "vitest";
-import { ObjectBusy, type ObjectRef, sampleBusEvent, sampleRecord, systemClock } from "../../src/index.ts";
+import { ObjectBusy, sampleBusEvent, sampleRecord, systemClock } from "../../src/index.ts";
 import type { QueueEntry } from "../../src/queues/queue.ts";
 import { StoreError } from "../../src/store/object-store.ts";
 import * as worlds from "../support/world.ts";
-import { dropOrder, entriesOf, metrics, operatorsWorld, order, putAllBack, textOf } from "./world.ts";
+import {
+  dropOrder,
+  entriesOf,
+  metrics,
+  operatorsWorld,
+  order,
+  putAllBack,
+  scriptedWorker,
+  textOf,
+} from "./world.ts";
 
 const [metric] = metrics;
 if (metric === undefined) throw new Error("the catalog is empty");
@@ -37,22 +46,6 @@ function created(key: string, more: object = {}): string {
       },
     ],
   });
-}
-
-/** A worker that does as it is told, object by object. */
-function scriptedWorker(act: (ref: ObjectRef) => void = () => {}) {
-  const processed: string[] = [];
-  return {
-    processed,
-    worker: {
-      async process(ref: ObjectRef) {
-        processed.push(`${ref.bucket}/${ref.key}`);
-        act(ref);
-        const object = { bucket: ref.bucket, key: ref.key, version: ref.version ?? "1" };
-        return { object, records: 0, valid: 0, invalid: 0, sinks: {}, unread: false, settled: [], busy: [] };
-      },
-    },
-  };
 }
 
 test("an event that EventBridge could not deliver becomes the record that its rule makes, in the stream of its target", async () => {

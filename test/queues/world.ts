@@ -6,7 +6,7 @@ import { gunzipSync } from "node:zlib";
 import { FirehoseClient } from "@aws-sdk/client-firehose";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { afterEach } from "vitest";
-import { type Clock, loadCatalog, type Metric } from "../../src/index.ts";
+import { type Clock, loadCatalog, type Metric, type ObjectRef } from "../../src/index.ts";
 import { createOpenQueue, type OpenQueueOptions } from "../../src/queues/open.ts";
 import type { FailureQueue, QueueEntry, QueueOutcome } from "../../src/queues/queue.ts";
 import { injectFaults, type NextFault } from "../../src/testing/faults.ts";
@@ -154,4 +154,20 @@ export async function putAllBack(
 
 export async function textOf({ content }: QueueEntry): Promise<string> {
   return Buffer.from(typeof content === "function" ? await content() : content).toString("utf8");
+}
+
+/** A worker that does as it is told, object by object. */
+export function scriptedWorker(act: (ref: ObjectRef) => void = () => {}) {
+  const processed: string[] = [];
+  return {
+    processed,
+    worker: {
+      async process(ref: ObjectRef) {
+        processed.push(`${ref.bucket}/${ref.key}`);
+        act(ref);
+        const object = { bucket: ref.bucket, key: ref.key, version: ref.version ?? "1" };
+        return { object, records: 0, valid: 0, invalid: 0, sinks: {}, unread: false, settled: [], busy: [] };
+      },
+    },
+  };
 }
