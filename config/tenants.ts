@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import {
   ConfigError,
+  type HttpDirectoryOptions,
   httpDirectory,
   parseTenants,
   staticDirectory,
@@ -21,9 +22,13 @@ export interface TenantConfig {
  * - `TENANT_DIRECTORY_TOKEN`: for the address, sent as a bearer token.
  * - `TENANT_DIRECTORY_DOWN`: `pass` (the default) or `fail`.
  *
+ * @param renewal how a token that was rotated is found; see {@link HttpDirectoryOptions}.
  * @throws {ConfigError} one sentence a problem; none quotes a value.
  */
-export async function tenantConfig(given: Env): Promise<TenantConfig> {
+export async function tenantConfig(
+  given: Env,
+  renewal: Pick<HttpDirectoryOptions, "renewToken"> = {},
+): Promise<TenantConfig> {
   const env: Env = Object.fromEntries(Object.entries(given).filter(([, value]) => value?.trim()));
   const down = env["TENANT_DIRECTORY_DOWN"] ?? "pass";
   const problems: string[] = [];
@@ -35,7 +40,7 @@ export async function tenantConfig(given: Env): Promise<TenantConfig> {
   }
   let directory: TenantDirectory | undefined;
   try {
-    directory = await open(env["TENANT_DIRECTORY"], token);
+    directory = await open(env["TENANT_DIRECTORY"], { ...(token !== undefined && { token }), ...renewal });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     problems.push(...error.problems);
@@ -46,12 +51,12 @@ export async function tenantConfig(given: Env): Promise<TenantConfig> {
 
 async function open(
   place: string | undefined,
-  token: string | undefined,
+  how: Pick<HttpDirectoryOptions, "token" | "renewToken">,
 ): Promise<TenantDirectory | undefined> {
   if (place === undefined) return undefined;
   if (/^https?:/.test(place)) {
     try {
-      return httpDirectory({ url: place, ...(token !== undefined && { token }) });
+      return httpDirectory({ url: place, ...how });
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
       throw new ConfigError([`TENANT_DIRECTORY is not valid: ${error.message}`]);

@@ -42,6 +42,7 @@ export type { ObjectRef } from "./intake/object-ref.ts";
 export type { LetterOrder, LetterReport } from "./letter-run.ts";
 export type { Logger } from "./log.ts";
 export { MissingSinks } from "./missing-sinks.ts";
+export { type RenewableOptions, type RenewalOptions, renewable } from "./renewal.ts";
 export { loadCatalog, packedCatalog } from "./routing/catalog.ts";
 export { type CatalogEntry, checkCatalog } from "./routing/catalog-check.ts";
 export {

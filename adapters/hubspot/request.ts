@@ -72,23 +72,28 @@ export function classify(reply: HttpReply): Transient | Refused | undefined {
   const { status } = reply;
   const body = parseObject(reply.body);
   if (status === 401) {
-    throw sinkUnavailable("HubSpot answered 401: the access token is wrong, expired or revoked");
+    throw sinkUnavailable("HubSpot answered 401: the access token is wrong, expired or revoked", {
+      credentials: "refused",
+    });
   }
   if (status === 403) {
     throw sinkUnavailable(
       "HubSpot answered 403: the app lacks a scope, or the account the subscription (custom events need Enterprise)",
+      // A scope that was added comes with another token.
+      { credentials: "refused" },
     );
   }
   if (status === 477) {
-    throw sinkUnavailable(
-      "HubSpot answered 477: the account is being moved",
-      reply.retryAfterMs ?? longPauseMs,
-    );
+    throw sinkUnavailable("HubSpot answered 477: the account is being moved", {
+      retryAfterMs: reply.retryAfterMs ?? longPauseMs,
+    });
   }
   if (status === 429) {
     const spent = reply.headers["x-hubspot-ratelimit-daily-remaining"] === "0";
     if (body?.["policyName"] === "DAILY" || (body?.["policyName"] === undefined && spent)) {
-      throw sinkUnavailable("HubSpot's daily quota is spent", reply.retryAfterMs ?? longPauseMs);
+      throw sinkUnavailable("HubSpot's daily quota is spent", {
+        retryAfterMs: reply.retryAfterMs ?? longPauseMs,
+      });
     }
     const window = Number(reply.headers["x-hubspot-ratelimit-interval-milliseconds"]);
     const retryAfterMs = reply.retryAfterMs ?? (window > 0 ? window : burstWindowMs);

@@ -7,18 +7,19 @@ import { loadConfig } from "./config.ts";
 /** One store a bucket: its client's connections outlive an object. Books call a bucket by its location. */
 const sources = new Map<string, ObjectStore>();
 
-const config = await loadConfig();
-const receipts = openStore(config.receipts);
-const deadLetters = openStore(config.deadLetters);
+const { renewableSinks, ...worker } = await loadConfig();
+const receipts = openStore(worker.receipts);
+const deadLetters = openStore(worker.deadLetters);
 
 export const handler = await createReplayer({
   metrics: createMetrics(process.env["METRICS_NAMESPACE"]),
-  sinks: config.sinks.map(({ name }) => name),
+  sinks: worker.sinks.map(({ name }) => name),
   receipts,
   deadLetters,
   createWorker: (log) =>
     createWorker({
-      ...config,
+      ...worker,
+      sinks: renewableSinks(log),
       source(location) {
         const store = sources.get(location) ?? openStore(location);
         sources.set(location, store);

@@ -13,7 +13,7 @@ const timeoutMs = 5_000;
  *
  * @throws {ConfigError} one sentence for each secret that cannot be read or is no such object; never with a value.
  */
-export async function readEnvironment(env: Environment): Promise<Environment> {
+async function readEnvironment(env: Environment): Promise<Environment> {
   const names = (env["SECRETS"] ?? "").split(",").filter((name) => name !== "");
   if (names.length === 0) return env;
   const client = new SecretsManagerClient();
@@ -22,6 +22,36 @@ export async function readEnvironment(env: Environment): Promise<Environment> {
   const problems = results.flatMap((result) => ("problem" in result ? [result.problem] : []));
   if (problems.length > 0) throw new ConfigError(problems);
   return Object.assign({}, ...results.map((result) => ("variables" in result ? result.variables : {})), env);
+}
+
+/** What secrets hold, now and whenever they are asked again. */
+export interface Secrets {
+  /** With the function's own variables, which win. */
+  readonly env: Environment;
+  /**
+   * What `make` makes of an environment in which a secret has changed since; undefined when none has. Where it throws,
+   * the change is still one the next time.
+   *
+   * @throws {ConfigError} as {@link readEnvironment} does.
+   */
+  again<T>(make: (env: Environment) => T | Promise<T>): Promise<T | undefined>;
+}
+
+/** @throws {ConfigError} as {@link readEnvironment} does. */
+export async function openSecrets(own: Environment): Promise<Secrets> {
+  const env = await readEnvironment(own);
+  let known = JSON.stringify(env);
+  return {
+    env,
+    async again(make) {
+      const fresh = await readEnvironment(own);
+      const text = JSON.stringify(fresh);
+      if (text === known) return undefined;
+      const made = await make(fresh);
+      known = text;
+      return made;
+    },
+  };
 }
 
 type Secret = { readonly variables: Environment } | { readonly problem: string };

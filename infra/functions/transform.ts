@@ -3,9 +3,12 @@ import metrics from "../../config/metrics/index.ts";
 import { tenantConfig } from "../../config/tenants.ts";
 import { createMetrics } from "../../src/lambda/metrics.ts";
 import { createTransform } from "../../src/lambda/transform.ts";
-import { readEnvironment } from "./secrets.ts";
+import { openSecrets } from "./secrets.ts";
 
-const { directory, directoryDown } = await tenantConfig(await readEnvironment(process.env));
+const secrets = await openSecrets(process.env);
+const { directory, directoryDown } = await tenantConfig(secrets.env, {
+  renewToken: async () => await secrets.again((env) => env["TENANT_DIRECTORY_TOKEN"]),
+});
 
 export const handler = createTransform({
   metrics,

@@ -7,21 +7,22 @@ import { loadConfig } from "./config.ts";
 /** One store a bucket: its client's connections outlive an object. */
 const buckets = new Map<string, ObjectStore>();
 
-const config = await loadConfig();
+const { renewableSinks, ...worker } = await loadConfig();
 
 export const handler = await createHandler({
   metrics: createMetrics(process.env["METRICS_NAMESPACE"]),
-  own: [config.receipts, config.deadLetters],
+  own: [worker.receipts, worker.deadLetters],
   createWorker: (log) =>
     createWorker({
-      ...config,
+      ...worker,
+      sinks: renewableSinks(log),
       source(bucket) {
         const store = buckets.get(bucket) ?? s3Store({ bucket });
         buckets.set(bucket, store);
         return store;
       },
-      receipts: openStore(config.receipts),
-      deadLetters: openStore(config.deadLetters),
+      receipts: openStore(worker.receipts),
+      deadLetters: openStore(worker.deadLetters),
       log,
     }),
 });

@@ -203,15 +203,18 @@ export interface Refused {
 /** A fact about the whole sink. Recognised by its `code`, never by `instanceof`: two copies of this package may meet. */
 export interface SinkUnavailable extends Error {
   readonly code: "SINK_UNAVAILABLE";
+  /** The vendor's own wish, in milliseconds. */
   readonly retryAfterMs?: number;
+  /** The vendor does not take the credentials: whoever reads them again may have others by now. */
+  readonly credentials?: "refused";
 }
 
 /** Makes the error that `send` throws when the sink as a whole cannot be used. The message must hold no secret. */
-export function sinkUnavailable(message: string, retryAfterMs?: number): SinkUnavailable {
-  return Object.assign(new Error(message), {
-    code: "SINK_UNAVAILABLE" as const,
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-  });
+export function sinkUnavailable(
+  message: string,
+  facts: Pick<SinkUnavailable, "retryAfterMs" | "credentials"> = {},
+): SinkUnavailable {
+  return Object.assign(new Error(message), { code: "SINK_UNAVAILABLE" as const, ...facts });
 }
 
 export function isSinkUnavailable(error: unknown): error is SinkUnavailable {
@@ -235,7 +238,8 @@ export function classifyReply(vendor: string, reply: HttpReply): Transient | Ref
   const { status, retryAfterMs } = reply;
   if (status >= 200 && status < 300) return undefined;
   if (status === 401 || status === 403) {
-    throw sinkUnavailable(`${vendor} answered ${status}: check its credentials and their permissions`);
+    const message = `${vendor} answered ${status}: check its credentials and their permissions`;
+    throw sinkUnavailable(message, { credentials: "refused" });
   }
   if (status < 400) {
     throw sinkUnavailable(

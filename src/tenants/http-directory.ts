@@ -1,6 +1,7 @@
 // A directory that is asked over HTTP, as rarely as can be: it remembers what it was told, and that it was not told.
-import { type Clock, systemClock } from "../delivery/clock.ts";
-import { createHttp, type HttpClient } from "../delivery/http.ts";
+import { type Clock, orAborted, systemClock } from "../delivery/clock.ts";
+import { createHttp, type HttpClient, type HttpReply } from "../delivery/http.ts";
+import { createRenewal } from "../renewal.ts";
 import { DirectoryDown, readTenant, type Tenant, type TenantDirectory } from "./directory.ts";
 
 export interface HttpDirectoryOptions {
@@ -11,6 +12,11 @@ export interface HttpDirectoryOptions {
   readonly url: string;
   /** Sent as `authorization: Bearer …`. Default none. */
   readonly token?: string;
+  /**
+   * Reads the token again when the directory answers 401 or 403, at most once a minute; the question is then asked once
+   * more, with a time of its own. Undefined, or an error: there is no other one. Default: the token never changes.
+   */
+  readonly renewToken?: () => Promise<string | undefined>;
   /** How long one question may take. Default 1 s. */
   readonly timeoutMs?: number;
   /** How long an answer holds. Default 5 min. */
@@ -37,23 +43,50 @@ interface Remembered {
  * @throws {TypeError} when the address can never work.
  */
 export function httpDirectory(options: HttpDirectoryOptions): TenantDirectory {
-  const { url, token, clock = systemClock } = options;
+  const { url, clock = systemClock } = options;
   const { timeoutMs = 1_000, cacheMs = 5 * 60_000, negativeCacheMs = 60_000 } = options;
   const { restMs = 10_000, maxTenants = 50_000 } = options;
   const http = options.http ?? createHttp({ clock }).send;
   if (!/^https?:\/\//.test(url) || !url.includes("{tenant_id}") || !URL.canParse(url)) {
     throw new TypeError("the tenant directory's address must be an http(s) URL that holds {tenant_id}");
   }
-  const headers = {
-    accept: "application/json",
-    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-  };
+  let { token } = options;
+  const renewed = createRenewal(async () => await options.renewToken?.(), { clock });
   /** Maps keep their order: what was put in last is at the end. */
   const remembered = new Map<string, Remembered>();
   const asked = new Map<string, Promise<Tenant | undefined>>();
   let restUntil = Number.NEGATIVE_INFINITY;
 
+  /** Asks again with another token when the directory does not take the one that it was given. */
   async function ask(tenantId: string, signal: AbortSignal): Promise<Tenant | undefined> {
+    const used = token;
+    try {
+      const reply = await get(tenantId, used, signal);
+      if (reply.status !== 401 && reply.status !== 403) return tenantOf(reply);
+      // Another question may have found it first.
+      if (token === used)
+        token =
+          (await orAborted(
+            renewed().catch(() => undefined),
+            signal,
+          )) ?? used;
+      return tenantOf(token === used ? reply : await get(tenantId, token, signal));
+    } catch (error) {
+      // Whoever asked has no time left: that says nothing of the directory.
+      if (!signal.aborted) restUntil = clock.now() + restMs;
+      throw error instanceof DirectoryDown ? error : new DirectoryDown("the tenant directory gave no answer");
+    }
+  }
+
+  async function get(
+    tenantId: string,
+    bearer: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Pick<HttpReply, "status" | "body">> {
+    const headers = {
+      accept: "application/json",
+      ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
+    };
     const over = new AbortController();
     const cut = () => over.abort();
     signal.addEventListener("abort", cut, { once: true });
@@ -62,16 +95,7 @@ export function httpDirectory(options: HttpDirectoryOptions): TenantDirectory {
     try {
       // A function, since replaceAll reads `$&` and the like in a text.
       const address = url.replaceAll("{tenant_id}", () => encodeURIComponent(tenantId));
-      const { status, body } = await http({ method: "GET", url: address, headers }, over.signal);
-      if (status === 404) return undefined;
-      if (status !== 200) throw new DirectoryDown(`the tenant directory answered ${status}`);
-      const tenant = readTenant(parse(body));
-      if (tenant === undefined) throw new DirectoryDown("the tenant directory's answer is no tenant");
-      return tenant;
-    } catch (error) {
-      // Whoever asked has no time left: that says nothing of the directory.
-      if (!signal.aborted) restUntil = clock.now() + restMs;
-      throw error instanceof DirectoryDown ? error : new DirectoryDown("the tenant directory gave no answer");
+      return await http({ method: "GET", url: address, headers }, over.signal);
     } finally {
       signal.removeEventListener("abort", cut);
       cut();
@@ -109,6 +133,14 @@ export function httpDirectory(options: HttpDirectoryOptions): TenantDirectory {
       }
     },
   };
+}
+
+function tenantOf({ status, body }: Pick<HttpReply, "status" | "body">): Tenant | undefined {
+  if (status === 404) return undefined;
+  if (status !== 200) throw new DirectoryDown(`the tenant directory answered ${status}`);
+  const tenant = readTenant(parse(body));
+  if (tenant === undefined) throw new DirectoryDown("the tenant directory's answer is no tenant");
+  return tenant;
 }
 
 function parse(text: string): unknown {

@@ -83,7 +83,7 @@ describe("a status means the same at every vendor", () => {
 
 describe("a fact about the whole sink", () => {
   test("is an error with a brand, and with the wait if there is one", () => {
-    const error = sinkUnavailable("the quota is spent", 5_000);
+    const error = sinkUnavailable("the quota is spent", { retryAfterMs: 5_000 });
     expect(error).toBeInstanceOf(Error);
     expect(error).toMatchObject({
       message: "the quota is spent",

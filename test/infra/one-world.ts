@@ -248,6 +248,38 @@ export function describeWorld(topology: Topology): void {
     tell(world, topology);
   });
 
+  test("credentials are rotated while functions run: workers and replayers find the new ones by themselves", async () => {
+    const world = await begin(template(topology));
+    const [before, after] = [story(1), story(1, { seed: 2 })];
+    const rotated = ["segment", "mixpanel", "hubspot-events"] as const;
+    deliver(world, before);
+    await world.run();
+    for (const sink of rotated) world.vendors.rotate(sink);
+    deliver(world, after);
+    await world.run();
+    // Within the very request that found it: nothing waited.
+    judge(world, [before, after]);
+    expect(waitingIn(world)).toEqual({ messages: 0, deferrals: 0 });
+
+    // While a vendor is down, something waits for its replayer, which then meets the next credentials.
+    const last = story(1, { seed: 3 });
+    world.vendors.faults.mixpanel = { kind: "status", status: 403, body: "{}" };
+    deliver(world, last);
+    await world.run();
+    await world.replay();
+    delete world.vendors.faults.mixpanel;
+    world.advance(day);
+    world.vendors.rotate("mixpanel");
+    for (const { thrown } of await world.replay()) expect(thrown).toBeUndefined();
+    judge(world, [before, after, last]);
+    expect(waitingIn(world)).toEqual({ messages: 0, deferrals: 0 });
+    // A vendor that is down for hours is no reason to ask for its secret with every object.
+    const asked = world.asked.filter(({ action }) => action === "secretsmanager:GetSecretValue").length;
+    expect(asked).toBeLessThanOrEqual(topology === "per-sink" ? 14 : 18);
+    expect(world.lines.join("\n")).not.toMatch(/token-rotated|key-rotated/);
+    tell(world, topology);
+  });
+
   test("the buckets keep versions", async () => {
     const world = await begin(template(topology), { versioning: true });
     const all = story(2);

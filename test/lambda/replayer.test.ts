@@ -67,7 +67,7 @@ async function replayerIn(
 const down =
   (message = "the token is revoked", retryAfterMs?: number) =>
   () =>
-    Promise.reject(sinkUnavailable(message, retryAfterMs));
+    Promise.reject(sinkUnavailable(message, retryAfterMs === undefined ? {} : { retryAfterMs }));
 
 /** Objects of ten events each, of which the sinks that are down have taken none. */
 async function deferred(sinks: readonly ScriptedSink[], ...keys: readonly string[]): Promise<World> {

@@ -93,7 +93,9 @@ export function createScripted(
       return never();
     }
     d = strike("is unavailable", part);
-    if (d) throw sinkUnavailable("its token is no good", d.chance(0.3) ? d.int(1, 100_000) : undefined);
+    if (d) {
+      throw sinkUnavailable("its token is no good", d.chance(0.3) ? { retryAfterMs: d.int(1, 100_000) } : {});
+    }
     if (items.length > 1 && strike("refuses a batch without a reason", part)) {
       return { status: "refused", reason: "no", code: "NO" };
     }

@@ -17,8 +17,17 @@ export interface Vendors {
   /** How many requests each vendor has seen. */
   readonly requests: Readonly<Record<SinkName, number>>;
   readonly env: Readonly<Record<string, string>>;
+  /** From now on the credentials that a vendor has seen are refused with 401, and the environment has others. */
+  rotate(name: Exclude<SinkName, "timestream">): void;
   close(): Promise<void>;
 }
+
+/** The variable that holds what a vendor is opened with. */
+const credentialsOf = {
+  segment: "SEGMENT_WRITE_KEY",
+  mixpanel: "MIXPANEL_TOKEN",
+  "hubspot-events": "HUBSPOT_ACCESS_TOKEN",
+} as const;
 
 /** @param clock what the vendors take for now: events of the future are refused. */
 export async function serveVendors(clock: Pick<Clock, "now"> = systemClock): Promise<Vendors> {
@@ -30,18 +39,42 @@ export async function serveVendors(clock: Pick<Clock, "now"> = systemClock): Pro
   };
   const faults: Partial<Record<SinkName, Fault>> = {};
   const requests = { timestream: 0, segment: 0, mixpanel: 0, "hubspot-events": 0 };
-  const serve = (name: SinkName): Promise<ServedTwin> =>
-    serveTwin(
-      injectFaults(twins[name].handle, () => {
-        requests[name]++;
-        return faults[name];
-      }),
-    );
+  /** What each vendor was opened with, the first one first. */
+  const seen = new Map<SinkName, Set<string>>();
+  const revoked = new Set<string>();
+  const serve = (name: SinkName): Promise<ServedTwin> => {
+    const answer = injectFaults(twins[name].handle, () => faults[name]);
+    return serveTwin(async (request) => {
+      requests[name]++;
+      const credentials = request.headers.get("authorization") ?? "";
+      if (revoked.has(`${name} ${credentials}`)) return Response.json({}, { status: 401 });
+      const own = seen.get(name) ?? new Set();
+      seen.set(name, own.add(credentials));
+      if (own.size === 1) return await answer(request);
+      // A twin knows one password: after a rotation it is given that.
+      const headers = new Headers(request.headers);
+      headers.set("authorization", [...own][0] ?? "");
+      return await answer(new Request(request, { headers }));
+    });
+  };
   const served = {
     timestream: await serve("timestream"),
     segment: await serve("segment"),
     mixpanel: await serve("mixpanel"),
     hubspot: await serve("hubspot-events"),
+  };
+  const env: Record<string, string> = {
+    AWS_REGION: "us-east-1",
+    AWS_ACCESS_KEY_ID: "test",
+    AWS_SECRET_ACCESS_KEY: "test",
+    TIMESTREAM_DATABASE: "product",
+    AWS_ENDPOINT_URL_TIMESTREAM_WRITE: served.timestream.url,
+    SEGMENT_WRITE_KEY: "key",
+    SEGMENT_HOST: served.segment.url,
+    MIXPANEL_TOKEN: "token",
+    MIXPANEL_HOST: served.mixpanel.url,
+    HUBSPOT_ACCESS_TOKEN: "token",
+    HUBSPOT_BASE_URL: served.hubspot.url,
   };
   return {
     stored: {
@@ -52,18 +85,11 @@ export async function serveVendors(clock: Pick<Clock, "now"> = systemClock): Pro
     },
     faults,
     requests,
-    env: {
-      AWS_REGION: "us-east-1",
-      AWS_ACCESS_KEY_ID: "test",
-      AWS_SECRET_ACCESS_KEY: "test",
-      TIMESTREAM_DATABASE: "product",
-      AWS_ENDPOINT_URL_TIMESTREAM_WRITE: served.timestream.url,
-      SEGMENT_WRITE_KEY: "key",
-      SEGMENT_HOST: served.segment.url,
-      MIXPANEL_TOKEN: "token",
-      MIXPANEL_HOST: served.mixpanel.url,
-      HUBSPOT_ACCESS_TOKEN: "token",
-      HUBSPOT_BASE_URL: served.hubspot.url,
+    env,
+    rotate(name) {
+      for (const credentials of seen.get(name) ?? []) revoked.add(`${name} ${credentials}`);
+      const variable = credentialsOf[name];
+      env[variable] = `${env[variable]}-rotated`;
     },
     close: async () => {
       await Promise.all(Object.values(served).map((each) => each.close()));

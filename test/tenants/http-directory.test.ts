@@ -128,3 +128,48 @@ test.each([
 ])("%s is no address of a directory", (wrong) => {
   expect(() => httpDirectory({ url: wrong, http: never })).toThrow(TypeError);
 });
+
+describe("a token that was rotated", () => {
+  /** A directory that takes one token alone. */
+  function guarded(renewToken: () => Promise<string | undefined>) {
+    const state = { token: "old", read: 0 };
+    const made = world(acme, {
+      token: "old",
+      renewToken: async () => {
+        state.read++;
+        return await renewToken();
+      },
+      http: async ({ headers }) =>
+        headers["authorization"] === `Bearer ${state.token}`
+          ? { headers: {}, ...acme }
+          : { status: 401, headers: {}, body: "" },
+    });
+    return { ...made, server: state };
+  }
+
+  test("is read again, by many at once a single time, and nobody notices", async () => {
+    const { directory, clock, server } = guarded(async () => "new");
+    server.token = "new";
+    const { signal } = new AbortController();
+    const ids = Array.from({ length: 20 }, (_, index) => `tenant-${index}`);
+    const found = await clock.run(Promise.all(ids.map((id) => directory.find(id, signal))));
+    expect(found).toEqual(ids.map(() => ({ name: "Acme", environment: "production" })));
+    expect(server.read).toBe(1);
+  });
+
+  test.each<[string, () => Promise<string | undefined>]>([
+    ["has not changed", async () => undefined],
+    ["is wrong again", async () => "wrong"],
+    ["cannot be read", () => Promise.reject(new Error("denied"))],
+  ])("that %s leaves the directory down, and is read once a minute at most", async (_, renewToken) => {
+    const { find, clock, server } = guarded(renewToken);
+    server.token = "new";
+    await expect(find("a")).rejects.toThrow("the tenant directory answered 401");
+    await clock.advance(30_000);
+    await expect(find("a")).rejects.toThrow("the tenant directory answered 401");
+    expect(server.read).toBe(1);
+    await clock.advance(30_000);
+    await expect(find("a")).rejects.toThrow("the tenant directory answered 401");
+    expect(server.read).toBe(2);
+  });
+});

@@ -406,7 +406,7 @@ describe("time", () => {
     const sink = scriptedSink("a", { limits: limits({ timeoutMs: 60_000 }) });
     const worker = world.worker([sink]);
     sink.reply = () => {
-      throw sinkUnavailable("the token is not valid", 1_000);
+      throw sinkUnavailable("the token is not valid", { retryAfterMs: 1_000 });
     };
     await world.clock.run(worker.process(ref("a")));
     await world.clock.advance(1_000);
@@ -431,7 +431,7 @@ describe("time", () => {
     const sink = scriptedSink("a", { limits: limits({ concurrency: 4 }) });
     const worker = world.worker([sink]);
     sink.reply = () => {
-      throw sinkUnavailable("the token is not valid", 1_000);
+      throw sinkUnavailable("the token is not valid", { retryAfterMs: 1_000 });
     };
     await world.clock.run(worker.process(ref("a")));
     await world.clock.advance(1_000);
