@@ -39,8 +39,9 @@ export async function serveVendors(clock: Pick<Clock, "now"> = systemClock): Pro
   };
   const faults: Partial<Record<SinkName, Fault>> = {};
   const requests = { timestream: 0, segment: 0, mixpanel: 0, "hubspot-events": 0 };
-  /** What each vendor was opened with, the first one first. */
-  const seen = new Map<SinkName, Set<string>>();
+  /** What each vendor was opened with last, and, once it was rotated, what its twin takes: a twin knows one password. */
+  const current = new Map<SinkName, string>();
+  const known = new Map<SinkName, string>();
   const revoked = new Set<string>();
   const serve = (name: SinkName): Promise<ServedTwin> => {
     const answer = injectFaults(twins[name].handle, () => faults[name]);
@@ -48,12 +49,11 @@ export async function serveVendors(clock: Pick<Clock, "now"> = systemClock): Pro
       requests[name]++;
       const credentials = request.headers.get("authorization") ?? "";
       if (revoked.has(`${name} ${credentials}`)) return Response.json({}, { status: 401 });
-      const own = seen.get(name) ?? new Set();
-      seen.set(name, own.add(credentials));
-      if (own.size === 1) return await answer(request);
-      // A twin knows one password: after a rotation it is given that.
+      current.set(name, credentials);
+      const password = known.get(name);
+      if (password === undefined) return await answer(request);
       const headers = new Headers(request.headers);
-      headers.set("authorization", [...own][0] ?? "");
+      headers.set("authorization", password);
       return await answer(new Request(request, { headers }));
     });
   };
@@ -87,7 +87,9 @@ export async function serveVendors(clock: Pick<Clock, "now"> = systemClock): Pro
     requests,
     env,
     rotate(name) {
-      for (const credentials of seen.get(name) ?? []) revoked.add(`${name} ${credentials}`);
+      const credentials = current.get(name) ?? "";
+      revoked.add(`${name} ${credentials}`);
+      if (!known.has(name)) known.set(name, credentials);
       const variable = credentialsOf[name];
       env[variable] = `${env[variable]}-rotated`;
     },
