@@ -1,7 +1,8 @@
 import { defineConfig } from "vitest/config";
 
-/** Files that replace a module of Node's for themselves alone, and so must not share a module graph with others. */
+/** Files that replace a module or the timers of Node for themselves alone, so no other file may share their process. */
 const isolated = [
+  "test/simulation/*.test.ts",
   "test/adapters/file-faults.test.ts",
   "test/adapters/file.test.ts",
   "test/intake/early-end.test.ts",

@@ -1,5 +1,6 @@
 // The four vendors, reduced to taking everything: a benchmark's figures are the worker's, not a twin's.
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { gunzipSync } from "node:zlib";
 
 /** `hanging` answers nothing at all, `rejecting` is a Mixpanel that refuses every event. */
 const vendors = ["timestream", "segment", "mixpanel", "hubspot", "hanging", "rejecting"] as const;
@@ -49,7 +50,8 @@ function serve(answer: Answer): Promise<string> {
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
-      const reply = answer(request, Buffer.concat(chunks));
+      const sent = Buffer.concat(chunks);
+      const reply = answer(request, request.headers["content-encoding"] === "gzip" ? gunzipSync(sent) : sent);
       if (reply === undefined) return;
       response.writeHead(reply.status, { "content-type": "application/json" }).end(reply.body);
     });

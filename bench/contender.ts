@@ -31,6 +31,11 @@ export interface CoreOrder {
   readonly drains?: boolean;
   /** Read the object from its file, window by window; else it is in memory. */
   readonly fromFile?: boolean;
+  /**
+   * Compress bodies, as by default. Loopback costs nothing a byte and no contender does it, so it is measured by itself.
+   * Default false.
+   */
+  readonly gzip?: boolean;
 }
 
 export type SinkName = "null" | "timestream" | "segment" | "mixpanel" | "hubspot-events";

@@ -57,7 +57,7 @@ const makers: Readonly<Record<string, (env: Env, name: string) => Promise<Sink<u
   "hubspot-companies": async (env, name) => {
     const { HUBSPOT_CREATE_COMPANIES: create, ...connection } = read(env, name, {
       ...hubspotVariables,
-      HUBSPOT_CREATE_COMPANIES: z.enum(["true", "false"], { error: "must be true or false" }).optional(),
+      HUBSPOT_CREATE_COMPANIES: flag.optional(),
     });
     const { hubspotCompaniesSink } = await import("../adapters/hubspot/index.ts");
     return hubspotCompaniesSink({
@@ -190,6 +190,7 @@ function allFields({ metadata, data }: MetricEvent): JsonObject {
 
 // What they say of a wrong value never quotes it: it may be a secret in the wrong place.
 const secret = z.string().regex(/^[\x21-\x7e]+$/, { error: "must be visible ASCII characters, no space" });
+const flag = z.enum(["true", "false"], { error: "must be true or false" });
 const digits = z.string().regex(/^\d+$/, { error: "must be a number" });
 const url = z.string().refine(isHttpUrl, {
   error: "must be an http:// or https:// address, without credentials, query and fragment",
@@ -275,20 +276,21 @@ async function regionOf(env: Env): Promise<string | undefined> {
 }
 
 function segmentOptions(env: Env, sink: string) {
-  const options = read(env, sink, { SEGMENT_WRITE_KEY: secret, SEGMENT_HOST: url.optional() });
-  const { SEGMENT_WRITE_KEY: writeKey, SEGMENT_HOST: host } = options;
-  return { writeKey, ...(host && { host }) };
+  const options = read(env, sink, {
+    SEGMENT_WRITE_KEY: secret,
+    SEGMENT_HOST: url.optional(),
+    SEGMENT_GZIP: flag.optional(),
+  });
+  const { SEGMENT_WRITE_KEY: writeKey, SEGMENT_HOST: host, SEGMENT_GZIP: gzip } = options;
+  return { writeKey, ...(host && { host }), ...(gzip && { gzip: gzip === "true" }) };
 }
 
 /** A service account comes before a token: whoever names one wants it, and half of one is a mistake to be told. */
 function mixpanelOptions(env: Env, sink: string) {
-  const optional = { MIXPANEL_HOST: url.optional() };
+  const optional = { MIXPANEL_HOST: url.optional(), MIXPANEL_GZIP: flag.optional() };
   if (env["MIXPANEL_SERVICE_ACCOUNT"] === undefined && env["MIXPANEL_SERVICE_SECRET"] === undefined) {
-    const { MIXPANEL_TOKEN: token, MIXPANEL_HOST: host } = read(env, sink, {
-      MIXPANEL_TOKEN: secret,
-      ...optional,
-    });
-    return { token, ...(host && { host }) };
+    const { MIXPANEL_TOKEN: token, ...how } = read(env, sink, { MIXPANEL_TOKEN: secret, ...optional });
+    return { token, ...mixpanelWay(how) };
   }
   const options = read(env, sink, {
     MIXPANEL_SERVICE_ACCOUNT: secret,
@@ -301,7 +303,17 @@ function mixpanelOptions(env: Env, sink: string) {
     secret: options.MIXPANEL_SERVICE_SECRET,
     projectId: options.MIXPANEL_PROJECT_ID,
   };
-  return { serviceAccount, ...(options.MIXPANEL_HOST && { host: options.MIXPANEL_HOST }) };
+  return { serviceAccount, ...mixpanelWay(options) };
+}
+
+function mixpanelWay({
+  MIXPANEL_HOST: host,
+  MIXPANEL_GZIP: gzip,
+}: {
+  readonly MIXPANEL_HOST?: string | undefined;
+  readonly MIXPANEL_GZIP?: string | undefined;
+}) {
+  return { ...(host && { host }), ...(gzip && { gzip: gzip === "true" }) };
 }
 
 function webhookOptions(env: Env, sink: string) {
@@ -312,7 +324,7 @@ function webhookOptions(env: Env, sink: string) {
       .string()
       .regex(/^[1-9]\d{0,5}$/, { error: "must be a whole number, 1 or more" })
       .optional(),
-    WEBHOOK_ALLOW_PRIVATE: z.enum(["true", "false"], { error: "must be true or false" }).optional(),
+    WEBHOOK_ALLOW_PRIVATE: flag.optional(),
   });
   const { WEBHOOK_URL: url, WEBHOOK_SECRET: secret, WEBHOOK_BATCH_SIZE: batchSize } = options;
   return {

@@ -11,6 +11,8 @@ import { Construct } from "constructs";
 import { intakeLane } from "../src/dead-letter/dead-letter.ts";
 import type { Delivery } from "./delivery.ts";
 import {
+  ignoredMetric,
+  matchedMetric,
   reconcilerMetric,
   type SinkFigure,
   type Statistic,
@@ -30,15 +32,24 @@ export interface AlarmsProps {
   readonly reconciler: lambda.Function;
   /** Rings when nothing comes into the stream for so long. Default: never. */
   readonly quietMinutes?: number;
+  /** Rules of which each rings when it matches no event for so long. */
+  readonly quietRules?: readonly QuietRule[];
   /** Gets the alarms by mail. Default: nobody does. */
   readonly email?: string;
+}
+
+/** A rule that should match something all the time. */
+export interface QuietRule {
+  readonly metric: string;
+  readonly busName: string;
+  readonly ruleName: string;
 }
 
 /** Nothing is as old in a pipeline that works: events are in a batch for a minute, and in a queue for seconds. */
 const lateMinutes = 15;
 /** The first attempts of a deferral come sooner; what waits for longer is more than a hiccup of its sink. */
 const waitingMinutes = 60;
-/** What the replayer counts every five minutes: a count of it is in each such period, whenever exactly it runs. */
+/** What the replayer counts every five minutes: what waits is in each such period, whenever exactly it runs. */
 const gaugeMinutes = 15;
 /** Three runs of the replayer in a row did not happen. */
 const silentMinutes = 15;
@@ -135,14 +146,14 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
       alarm(
         `${sink}-waiting-letters`,
         `Records that ${sink} refused for good wait for a decision: see fanout dlq.`,
-        gauge(scope, "WaitingDeadLetters", sink, "Maximum"),
+        filled(gauge(scope, "WaitingDeadLetters", sink, "Maximum")),
         { above: 0 },
       );
       late(
         `${sink}-waiting-long`,
         `Records have waited for ${sink} for ${waitingMinutes} minutes: the sink is down, or refuses its credentials. ` +
           "After seven days the replayer leaves them to a person: see fanout dlq.",
-        gauge(scope, "PendingAge", sink, "Maximum"),
+        filled(gauge(scope, "PendingAge", sink, "Maximum")),
         { above: waitingMinutes * 60 },
       );
       late(
@@ -157,13 +168,13 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
   alarm(
     "intake-waiting-letters",
     "Records that are no valid events wait for a decision: see fanout dlq.",
-    gauge(scope, "WaitingDeadLetters", intakeLane, "Maximum"),
+    filled(gauge(scope, "WaitingDeadLetters", intakeLane, "Maximum")),
     { above: 0 },
   );
   late(
     "intake-waiting-long",
     `The end of an object has not been read for ${waitingMinutes} minutes: S3 breaks off, or denies it.`,
-    gauge(scope, "PendingAge", intakeLane, "Maximum"),
+    filled(gauge(scope, "PendingAge", intakeLane, "Maximum")),
     { above: waitingMinutes * 60 },
   );
   late(
@@ -179,6 +190,24 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
     // https://docs.aws.amazon.com/firehose/latest/dev/cw-metrics-data-transformation.html
     streamMetric(stream.name, "ExecuteProcessing.Success", "Average"),
     { below: 1 },
+  );
+  late(
+    "stream-comes-to-nothing",
+    `Records have come into the stream for ${lateMinutes} minutes and none has left its transform: all of them are ` +
+      "refused, or go to Error/.",
+    new cloudwatch.MathExpression({
+      // Records that the transform has let pass: "SucceedProcessing.Records".
+      // https://docs.aws.amazon.com/firehose/latest/dev/cw-metrics-data-transformation.html
+      expression: "IF(FILL(came, 0) > 0 AND FILL(passed, 0) < 1, 1, 0)",
+      usingMetrics: {
+        came: streamMetric(stream.name, "IncomingRecords", "Sum"),
+        passed: streamMetric(stream.name, "SucceedProcessing.Records", "Sum"),
+      },
+      label: "nothing passes",
+      period: Duration.minutes(lateMinutes),
+    }),
+    // In the first period records may have come that the transform gets in the second.
+    { above: 0, periods: 2 },
   );
   alarm(
     "transform-refused",
@@ -214,6 +243,15 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
       { below: 1, silence: "bad" },
     );
   }
+  for (const { metric, busName, ruleName } of props.quietRules ?? []) {
+    late(
+      `${metric}-silent`,
+      `The rule of the metric ${metric} has matched no event for ${quietMinutes} minutes: its producer is silent, or ` +
+        "puts events that the rule does not know.",
+      filled(matchedMetric(busName, ruleName, quietMinutes ?? 0)),
+      { below: 1, silence: "bad" },
+    );
+  }
   late(
     "rules-dead-letters",
     "Events of a bus did not get into the stream: they are in the rules' dead-letter queue.",
@@ -224,14 +262,28 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
     "objects-unknown",
     "Objects of the stream are known to no receipt: their notifications are lost. fanout books --in names them, and " +
       "fanout run delivers them.",
-    reconcilerMetric(scope, "unknown"),
+    filled(reconcilerMetric(scope, "unknown")),
     { above: 0 },
   );
   late(
-    "error-objects",
-    "Below Error/ lies what the stream could not process: fanout dlq --queue s3://<bucket>/Error/ says why, and puts it back.",
-    reconcilerMetric(scope, "refused"),
+    "error-objects-new",
+    "In the last two hours the stream wrote below Error/ what it could not process: fanout dlq --queue " +
+      "s3://<bucket>/Error/ says why, and puts it back.",
+    filled(reconcilerMetric(scope, "refusedLately")),
     { above: 0 },
+  );
+  alarm(
+    "error-objects",
+    "Below Error/ lies what the stream could not process, and waits for a decision: see fanout dlq --queue.",
+    filled(reconcilerMetric(scope, "refused")),
+    { above: 0 },
+  );
+  alarm(
+    "notifications-ignored",
+    "For three hours notifications have come that are no work, such as of objects that the workers wrote themselves: a " +
+      "trigger's prefix is too wide. The worker's log names the objects.",
+    filled(ignoredMetric(scope)),
+    { above: 0, periods: 3 },
   );
   late(
     "reconciler-fails",

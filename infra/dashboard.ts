@@ -26,15 +26,28 @@ export function createDashboard(
       title,
       sinks.map((sink) => sinkMetric(scope, figure, sink, statistic).with({ label: sink })),
     );
+  /** Written only where something waits, so what is missing is none. */
+  const waiting = (title: string, figure: SinkFigure) =>
+    graph(
+      title,
+      sinks.map(
+        (sink, index) =>
+          new cloudwatch.MathExpression({
+            expression: `FILL(waiting${index}, 0)`,
+            usingMetrics: { [`waiting${index}`]: sinkMetric(scope, figure, sink, "Maximum") },
+            label: sink,
+          }),
+      ),
+    );
   return new cloudwatch.Dashboard(scope, "Dashboard", {
     widgets: [
       [
         bySink("Freshness: how old the newest delivered event is (ms)", "Freshness", "Minimum"),
         bySink("Delivered events", "Delivered", "Sum"),
-        bySink("Waiting dead letters", "WaitingDeadLetters", "Maximum"),
+        waiting("Waiting dead letters", "WaitingDeadLetters"),
       ],
       [
-        bySink("How long pending records have waited (s)", "PendingAge", "Maximum"),
+        waiting("How long pending records have waited (s)", "PendingAge"),
         graph(
           "Backlog: objects in the queue",
           deliveries.map(({ name, queue }) =>

@@ -60,3 +60,26 @@ export function reconcilerMetric(
     period: Duration.hours(reconcileHours),
   });
 }
+
+/** Notifications that were no work, over all workers. */
+export function ignoredMetric(scope: Construct): cloudwatch.Metric {
+  return new cloudwatch.Metric({
+    namespace: namespaceOf(scope),
+    metricName: "Ignored",
+    statistic: "Sum",
+    period: Duration.hours(1),
+  });
+}
+
+/** Events that a rule has matched. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html */
+export function matchedMetric(busName: string, ruleName: string, minutes: number): cloudwatch.Metric {
+  return new cloudwatch.Metric({
+    namespace: "AWS/Events",
+    metricName: "MatchedEvents",
+    statistic: "Sum",
+    period: Duration.minutes(minutes),
+    // A rule of the default bus has no other dimension.
+    dimensionsMap:
+      busName === "default" ? { RuleName: ruleName } : { EventBusName: busName, RuleName: ruleName },
+  });
+}

@@ -7,7 +7,7 @@ import * as sns from "aws-cdk-lib/aws-sns";
 import type * as sqs from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 import { ConfigError, type Metric } from "../src/index.ts";
-import { createAlarms } from "./alarms.ts";
+import { createAlarms, type QuietRule } from "./alarms.ts";
 import { createBackfill } from "./backfill.ts";
 import { bundle, type Entry } from "./bundle.ts";
 import { createChat, type SlackChannel } from "./chat.ts";
@@ -16,10 +16,17 @@ import { createDelivery, type Delivery } from "./delivery.ts";
 import type { Vpc } from "./function.ts";
 import { createOperators } from "./operators.ts";
 import { createReconciliation } from "./reconciliation.ts";
-import { createRules } from "./rules.ts";
+import { createRules, type Rules } from "./rules.ts";
 import { adaptersOf, hasOneWriter } from "./sinks.ts";
 import { createStorage, type Storage } from "./storage.ts";
-import { type Compression, createStream, type Stream } from "./stream.ts";
+import {
+  type Buffer,
+  type Compression,
+  createStream,
+  defaultBuffer,
+  mostBuffer,
+  type Stream,
+} from "./stream.ts";
 import { createTimestreamDatabase } from "./timestream.ts";
 
 /** One queue and one function a sink, so that each has its own pace, secrets and rights; or one for all of them. */
@@ -34,6 +41,13 @@ export interface EventFanoutProps {
   readonly topology?: Topology;
   /** What Firehose makes of a batch. Default `GZIP`. */
   readonly compression?: Compression;
+  /**
+   * For how long and up to which size the stream collects an object: 60 to 600 s, 5 to 64 MB. Default 60 s and 5 MB.
+   * Fewer and larger objects cost less, see `npm run cost`, and come later.
+   */
+  readonly buffer?: Partial<Buffer>;
+  /** Whether there is a dashboard, which costs $3 a month beyond the account's first three. Default true. */
+  readonly hasDashboard?: boolean;
   /** How the names of the secrets begin. Default `fanout/`: the variables of Mixpanel are in `fanout/mixpanel`. */
   readonly secretPrefix?: string;
   /** For the sink `timestream`. Default: the database `product`, made by this stack. */
@@ -53,6 +67,8 @@ export interface EventFanoutProps {
    * idle.
    */
   readonly quietMinutes?: number;
+  /** Metrics of which each rings when its rule matches no event for `quietMinutes`. Default: none does. */
+  readonly quietMetrics?: readonly string[];
   /** Gets the alarms by mail. Default: nobody does. */
   readonly alarmEmail?: string;
   /** Gets the alarms in a channel. Default: none does. */
@@ -104,7 +120,7 @@ export class EventFanout extends Construct {
   /** For the `fanout` commands, when somebody may take it. */
   readonly operators: iam.Role | undefined;
   readonly alarms: sns.Topic;
-  readonly dashboard: cloudwatch.Dashboard;
+  readonly dashboard: cloudwatch.Dashboard | undefined;
 
   /** @throws {ConfigError} when the settings make no sense. */
   constructor(scope: Construct, id: string, props: EventFanoutProps) {
@@ -124,6 +140,7 @@ export class EventFanout extends Construct {
     this.stream = createStream(this, {
       bucket: this.storage.data,
       compression,
+      buffer: bufferOf(props.buffer),
       transformCode: code("transform", []),
       transformEnvironment:
         tenants === undefined
@@ -133,11 +150,12 @@ export class EventFanout extends Construct {
       strictTrust,
       vpc: props.vpc,
     });
-    this.undelivered = createRules(this, {
+    const rules = createRules(this, {
       metrics,
       streamArn: this.stream.arn,
       ...(props.eventAccounts !== undefined && { eventAccounts: props.eventAccounts }),
     });
+    this.undelivered = rules.undelivered;
     const database =
       sinks.includes("timestream") && timestream.create
         ? createTimestreamDatabase(this, timestream.database)
@@ -195,10 +213,11 @@ export class EventFanout extends Construct {
       undelivered,
       reconciler,
       ...(props.quietMinutes !== undefined && { quietMinutes: props.quietMinutes }),
+      quietRules: quietRules(props, rules),
       ...(props.alarmEmail !== undefined && { email: props.alarmEmail }),
     });
     if (props.slack !== undefined) createChat(this, { topic: this.alarms, channel: props.slack });
-    this.dashboard = createDashboard(this, { deliveries, stream });
+    this.dashboard = props.hasDashboard === false ? undefined : createDashboard(this, { deliveries, stream });
   }
 }
 
@@ -211,6 +230,35 @@ function concurrencyFor(
   const own = sinks.flatMap((sink) => bySink?.[sink] ?? []);
   if (own.length > 0) return Math.min(...own);
   return sinks.every(hasOneWriter) ? leastConcurrency : otherwise;
+}
+
+/** @throws {ConfigError} when one is no metric of the catalog, or nobody says what quiet is. */
+function quietRules(
+  { quietMetrics = [], quietMinutes }: Pick<EventFanoutProps, "quietMetrics" | "quietMinutes">,
+  { names }: Rules,
+): readonly QuietRule[] {
+  if (quietMetrics.length > 0 && quietMinutes === undefined)
+    throw new ConfigError(["quietMetrics need quietMinutes: after how long a metric is quiet"]);
+  return quietMetrics.map((metric) => {
+    const name = names.get(metric);
+    if (name !== undefined) return { metric, ...name };
+    throw new ConfigError([
+      `quietMetrics names ${metric}, which has no rule; the catalog has ${[...names.keys()].join(", ")}`,
+    ]);
+  });
+}
+
+/** @throws {ConfigError} when it is out of bounds. */
+function bufferOf(given: Partial<Buffer> = {}): Buffer {
+  const buffer = { ...defaultBuffer, ...given };
+  const problems = (["seconds", "mb"] as const)
+    .filter((unit) => !(buffer[unit] >= defaultBuffer[unit] && buffer[unit] <= mostBuffer[unit]))
+    .map(
+      (unit) =>
+        `the stream's buffer is ${buffer[unit]} ${unit}; it must be from ${defaultBuffer[unit]} to ${mostBuffer[unit]}`,
+    );
+  if (problems.length > 0) throw new ConfigError(problems);
+  return buffer;
 }
 
 /** A setting of a sink that is not deployed is a slip, which would change nothing without a word. */

@@ -1,5 +1,5 @@
 // The catalog on the buses: one rule a metric, its transformer, its way into the stream, and what did not get there.
-import { Arn, ArnFormat, Stack, Token, Validations } from "aws-cdk-lib";
+import { Arn, ArnFormat, Fn, Stack, Token, Validations } from "aws-cdk-lib";
 import * as events from "aws-cdk-lib/aws-events";
 import * as iam from "aws-cdk-lib/aws-iam";
 import type * as sqs from "aws-cdk-lib/aws-sqs";
@@ -21,8 +21,14 @@ export interface RulesProps {
  * https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html */
 const retryPolicy = { maximumEventAgeInSeconds: 24 * 60 * 60, maximumRetryAttempts: 185 };
 
-/** @returns the queue of events that the stream did not take. */
-export function createRules(parent: Construct, { metrics, streamArn, eventAccounts }: RulesProps): sqs.Queue {
+export interface Rules {
+  /** Gets the events that the stream did not take. */
+  readonly undelivered: sqs.Queue;
+  /** By metric: the names of its bus and its rule. */
+  readonly names: ReadonlyMap<string, { readonly busName: string; readonly ruleName: string }>;
+}
+
+export function createRules(parent: Construct, { metrics, streamArn, eventAccounts }: RulesProps): Rules {
   const scope = new Construct(parent, "Rules");
   const stack = Stack.of(scope);
   const undelivered = createDeadLetterQueue(scope, "Undelivered");
@@ -49,8 +55,9 @@ export function createRules(parent: Construct, { metrics, streamArn, eventAccoun
       .map(({ message }) => `${name}: source.pattern: with eventAccounts, ${message}`),
   );
   if (problems.length > 0) throw new ConfigError(problems);
+  const names = new Map<string, { readonly busName: string; readonly ruleName: string }>();
   for (const { name, busName, eventPattern, inputTransformer } of rules) {
-    new events.CfnRule(scope, name, {
+    const rule = new events.CfnRule(scope, name, {
       description: `The metric ${name} of the catalog`,
       eventBusName: busName,
       eventPattern: { account: eventAccounts ?? [stack.account], ...eventPattern },
@@ -65,6 +72,13 @@ export function createRules(parent: Construct, { metrics, streamArn, eventAccoun
         },
       ],
     });
+    // What `Ref` gives of a rule on another bus than the default one is `bus|rule`.
+    const ruleName = Fn.select(1, Fn.split("/", rule.attrArn));
+    const named = Fn.select(2, Fn.split("/", rule.attrArn));
+    names.set(name, {
+      busName: nameOf(busName),
+      ruleName: nameOf(busName) === "default" ? ruleName : named,
+    });
   }
   undelivered.addToResourcePolicy(
     new iam.PolicyStatement({
@@ -74,13 +88,14 @@ export function createRules(parent: Construct, { metrics, streamArn, eventAccoun
       conditions: { ArnLike: { "aws:SourceArn": sources } },
     }),
   );
-  return undelivered;
+  return { undelivered, names };
 
   /** The ARN of all rules of a bus, which is named or has its ARN. */
   function rulesOf(bus: string): string {
-    const { resourceName: name = bus, ...place } = bus.startsWith("arn:")
+    const { resourceName: _, ...place } = bus.startsWith("arn:")
       ? Arn.split(bus, ArnFormat.SLASH_RESOURCE_NAME)
       : {};
+    const name = nameOf(bus);
     return stack.formatArn({
       ...place,
       service: "events",
@@ -88,6 +103,11 @@ export function createRules(parent: Construct, { metrics, streamArn, eventAccoun
       resourceName: name === "default" ? "*" : `${name}/*`,
     });
   }
+}
+
+/** Of a bus that is named or has its ARN. */
+function nameOf(bus: string): string {
+  return bus.startsWith("arn:") ? (Arn.split(bus, ArnFormat.SLASH_RESOURCE_NAME).resourceName ?? bus) : bus;
 }
 
 /**

@@ -4,6 +4,7 @@ import * as z from "zod";
 import { numbersBySink, ratesForm } from "../config/rates.ts";
 import { ConfigError } from "../src/index.ts";
 import type { EventFanoutProps } from "./pipeline.ts";
+import { defaultBuffer, mostBuffer } from "./stream.ts";
 
 export type Settings = Omit<EventFanoutProps, "metrics" | "code"> & { readonly stack: string };
 
@@ -21,6 +22,14 @@ const idsOf = (kind: string) =>
   });
 const flag = z.enum(["true", "false"], { error: "must be true or false" });
 
+const whole = (unit: string, least: number, most: number) =>
+  z.coerce
+    .number({ error: `must be a number of ${unit}` })
+    .int(`must be a whole number of ${unit}`)
+    .min(least, `must be ${least} or more`)
+    .max(most, `must be ${most} or less`)
+    .exactOptional();
+
 /** Every setting is text, as the command line gives it. */
 const schema = z
   .object({
@@ -34,6 +43,9 @@ const schema = z
     sinks: list.default(["segment", "mixpanel", "hubspot-events"]),
     topology: z.enum(["per-sink", "single"], { error: "must be per-sink or single" }).exactOptional(),
     compression: z.enum(["GZIP", "ZIP"], { error: "must be GZIP or ZIP" }).exactOptional(),
+    bufferSeconds: whole("seconds", defaultBuffer.seconds, mostBuffer.seconds),
+    bufferMb: whole("MB", defaultBuffer.mb, mostBuffer.mb),
+    dashboard: flag.default("true"),
     secretPrefix: z.string().exactOptional(),
     timestreamDatabase: z
       .string()
@@ -50,12 +62,8 @@ const schema = z
       .exactOptional(),
     dataDays: days.exactOptional(),
     booksDays: days.exactOptional(),
-    quietMinutes: z.coerce
-      .number({ error: "must be a number of minutes" })
-      .int("must be a whole number of minutes")
-      .min(5, "must be 5 or more")
-      .max(1440, "must be 1440 or less")
-      .exactOptional(),
+    quietMinutes: whole("minutes", 5, 1440),
+    quietMetrics: list.exactOptional(),
     alarmEmail: z.email({ error: "must be an e-mail address" }).exactOptional(),
     slackWorkspace: z.string().exactOptional(),
     slackChannel: z.string().exactOptional(),
@@ -116,7 +124,8 @@ export function readSettings(node: Node): Settings {
     result.data;
   const { tenantDirectory, tenantDirectoryDown, tenantDirectorySecret, ...rest } = others;
   const { concurrency, rates, ...plain } = rest;
-  const { strictTrust, vpcSubnets, vpcSecurityGroups, tags, permissionsBoundary, ...settings } = plain;
+  const { strictTrust, vpcSubnets, vpcSecurityGroups, tags, permissionsBoundary, ...rare } = plain;
+  const { bufferSeconds: seconds, bufferMb: mb, dashboard, ...settings } = rare;
   return {
     ...settings,
     timestream: { database: timestreamDatabase, create: createTimestreamDatabase === "true" },
@@ -125,6 +134,8 @@ export function readSettings(node: Node): Settings {
         slack: { workspaceId: slackWorkspace, channelId: slackChannel },
       }),
     strictTrust: strictTrust === "true",
+    buffer: { ...(seconds !== undefined && { seconds }), ...(mb !== undefined && { mb }) },
+    hasDashboard: dashboard === "true",
     ...concurrencies(concurrency),
     ...(rates !== undefined && { rates: numbersBySink(rates) }),
     ...(permissionsBoundary !== undefined && { permissionsBoundaryArn: permissionsBoundary }),

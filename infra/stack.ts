@@ -37,7 +37,6 @@ export class FanoutStack extends Stack {
       DeadLetters: [`${books}/${deadLettersPrefix}`, "DEAD_LETTERS of the command line"],
       Undelivered: [undelivered.queueUrl, "Bus events that the stream did not take"],
       Alarms: [alarms.topicArn, "Subscribe people and chats"],
-      Dashboard: [dashboard.dashboardName, "In CloudWatch"],
       BackfillRole: [backfill.roleArn, "Of a job of S3 Batch Operations that delivers history"],
       BackfillManifests: [`${books}/${manifestsPrefix}`, "Where that job finds its manifest"],
       BackfillReports: [`${books}/${reportsPrefix}`, "Where it writes its report"],
@@ -48,6 +47,7 @@ export class FanoutStack extends Stack {
         ]),
       ),
     };
+    if (dashboard !== undefined) outputs["Dashboard"] = [dashboard.dashboardName, "In CloudWatch"];
     if (operators !== undefined) outputs["Operators"] = [operators.roleArn, "Role for the fanout commands"];
     for (const [name, [value, description]] of Object.entries(outputs)) {
       new CfnOutput(this, name, { value, description });

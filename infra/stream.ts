@@ -16,6 +16,7 @@ export type Compression = "GZIP" | "ZIP";
 export interface StreamProps {
   readonly bucket: s3.Bucket;
   readonly compression: Compression;
+  readonly buffer: Buffer;
   readonly transformCode: lambda.Code;
   readonly transformEnvironment: Readonly<Record<string, string>>;
   readonly transformSecrets: readonly string[];
@@ -30,12 +31,23 @@ export interface Stream {
   readonly transform: lambda.Function;
 }
 
+/** A batch becomes an object with whichever comes first. */
+export interface Buffer {
+  readonly seconds: number;
+  /** Of records, before compression. */
+  readonly mb: number;
+}
+
+/** The transform's batch comes before the bucket's, so between an event and its object lie two minutes at most. */
+export const defaultBuffer: Buffer = { seconds: 60, mb: 5 };
+
 /**
- * A batch ends with whichever comes first. The transform's comes before the bucket's, so between an event and its
- * object lie two minutes at most.
+ * Firehose itself takes up to 900 s and 128 MB. Alarms ring where something is 15 minutes old, and a worker has five
+ * minutes for an object.
  */
-const bufferSeconds = 60;
-const bufferMb = 5;
+export const mostBuffer: Buffer = { seconds: 600, mb: 64 };
+
+const transformBufferSeconds = 60;
 
 /**
  * What the transform gets at once: a request and an answer have 6 MB each, of which base64 takes a third, and what
@@ -55,7 +67,8 @@ const transformRetries = 3;
 const byHour = "year=!{timestamp:yyyy}/month=!{timestamp:MM}/day=!{timestamp:dd}/hour=!{timestamp:HH}/";
 
 export function createStream(parent: Construct, props: StreamProps): Stream {
-  const { bucket, compression, transformCode, transformEnvironment, transformSecrets, strictTrust } = props;
+  const { bucket, compression, buffer, transformCode, transformEnvironment, transformSecrets, strictTrust } =
+    props;
   const scope = new Construct(parent, "Stream");
   const transform = createFunction(scope, "Transform", {
     description: "checks and enriches the stream's records",
@@ -127,7 +140,7 @@ export function createStream(parent: Construct, props: StreamProps): Stream {
       roleArn: role.roleArn,
       prefix: `${dataPrefix}${byHour}`,
       errorOutputPrefix: `${errorPrefix}!{firehose:error-output-type}/${byHour}`,
-      bufferingHints: { intervalInSeconds: bufferSeconds, sizeInMBs: bufferMb },
+      bufferingHints: { intervalInSeconds: buffer.seconds, sizeInMBs: buffer.mb },
       compressionFormat: compression,
       cloudWatchLoggingOptions: {
         enabled: true,
@@ -144,7 +157,7 @@ export function createStream(parent: Construct, props: StreamProps): Stream {
               RoleArn: role.roleArn,
               NumberOfRetries: String(transformRetries),
               BufferSizeInMBs: String(transformMb),
-              BufferIntervalInSeconds: String(bufferSeconds),
+              BufferIntervalInSeconds: String(transformBufferSeconds),
             }).map(([parameterName, parameterValue]) => ({ parameterName, parameterValue })),
           },
         ],

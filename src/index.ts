@@ -19,7 +19,7 @@ export {
   resolveConfig,
 } from "./config.ts";
 export type { DeadLetter, Origin, Stage } from "./dead-letter/dead-letter.ts";
-export { bodyOf } from "./delivery/body.ts";
+export { bodyOf, gzipped } from "./delivery/body.ts";
 export type { BreakerPolicy } from "./delivery/breaker.ts";
 export { type Clock, type Random, systemClock } from "./delivery/clock.ts";
 export {

@@ -4,6 +4,7 @@
 import {
   bodyOf,
   classifyReply,
+  gzipped,
   type HttpReply,
   type Item,
   type Outcome,
@@ -22,6 +23,11 @@ export type MixpanelOptions = MixpanelAccess &
     readonly host?: string;
     /** Bytes of a request's body. Default 2 MiB; newer pages of Mixpanel allow 10 MB. */
     readonly bytesPerRequest?: number;
+    /**
+     * Whether bodies are compressed, as Mixpanel recommends: a tenth of the bytes for some microseconds of a core an
+     * event. Default true.
+     */
+    readonly gzip?: boolean;
   };
 
 /** A project's token, or a service account (role Owner or Admin) with its project. */
@@ -54,6 +60,7 @@ export function mixpanelSink(options: MixpanelOptions): Sink<string> {
     host = "https://api.mixpanel.com",
     bytesPerRequest = requestBytes,
     serviceAccount: account,
+    gzip = true,
   } = options;
   const user = account ? `${account.username}:${account.secret}` : `${options.token}:`;
   const project = account ? `&project_id=${encodeURIComponent(account.projectId)}` : "";
@@ -67,7 +74,9 @@ export function mixpanelSink(options: MixpanelOptions): Sink<string> {
     limits: { ...importLimits, bytesPerRequest, bytesPerItem: eventBytes },
     encode: mixpanelEncode(options),
     send: async ({ items }, { http, signal }) => {
-      const reply = await http({ method: "POST", url, headers, body: bodyOf("[", items, "]") }, signal);
+      const plain = bodyOf("[", items, "]");
+      const { body, headers: coding } = gzip ? await gzipped(plain) : { body: plain, headers: {} };
+      const reply = await http({ method: "POST", url, headers: { ...headers, ...coding }, body }, signal);
       return mixpanelOutcomes(reply, items);
     },
   };

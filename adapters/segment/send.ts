@@ -3,6 +3,7 @@ import {
   type Batch,
   bodyOf,
   classifyReply,
+  gzipped,
   type HttpReply,
   type Limits,
   type SendContext,
@@ -18,6 +19,12 @@ export interface SegmentOptions {
    * (the wrong region answers 200 and drops what came). Plain http only on loopback.
    */
   readonly host?: string;
+  /**
+   * Whether bodies are compressed, which Segment's own libraries do with their option `gzip`: a tenth of the bytes for
+   * some microseconds of a core an event. Default true.
+   * https://segment.com/docs/connections/sources/catalog/libraries/server/python/#options
+   */
+  readonly gzip?: boolean;
 }
 
 const defaultHost = "https://api.segment.io";
@@ -38,7 +45,7 @@ const limits: Limits = {
 const before = '{"batch":[';
 
 /** What both sinks share: the limits of a request, and its way to Segment. */
-export function connect({ writeKey, host = defaultHost }: SegmentOptions) {
+export function connect({ writeKey, host = defaultHost, gzip = true }: SegmentOptions) {
   if (writeKey === "") throw new Error("Segment needs the write key of its source");
   if (!isOrigin(host)) {
     throw new Error(
@@ -54,8 +61,9 @@ export function connect({ writeKey, host = defaultHost }: SegmentOptions) {
   return {
     limits: { ...limits, envelopeBytes: before.length + Buffer.byteLength(after(0)) },
     send: async ({ items }: Batch<string>, { http, signal, clock }: SendContext): Promise<Verdict> => {
-      const body = bodyOf(before, items, after(clock.now()));
-      const reply = await http({ method: "POST", url, headers, body }, signal);
+      const plain = bodyOf(before, items, after(clock.now()));
+      const { body, headers: coding } = gzip ? await gzipped(plain) : { body: plain, headers: {} };
+      const reply = await http({ method: "POST", url, headers: { ...headers, ...coding }, body }, signal);
       return faultOf(reply) ?? { status: "delivered" };
     },
   };

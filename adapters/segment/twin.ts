@@ -1,4 +1,5 @@
 // Segment's stand-in: `POST /v1/batch` as the HTTP API's pages document it, its silences included.
+import { gunzipSync } from "node:zlib";
 import { type Clock, type JsonObject, type JsonValue, systemClock } from "../../src/index.ts";
 import { type ConformanceSubject, sampleEvent, type Twin } from "../../src/testing/index.ts";
 import { segmentGroupsSink, segmentSink } from "./index.ts";
@@ -62,7 +63,8 @@ export function createSegmentTwin(options: SegmentTwinOptions = {}): SegmentTwin
       if (request.method !== "POST" || new URL(request.url).pathname !== "/v1/batch") return answer(404);
       const wait = takeFromQuota();
       if (wait > 0) return answer(429, { "retry-after": `${wait}`, "x-ratelimit-reset": `${wait}` });
-      const text = await request.text();
+      const text = await textOf(request);
+      if (text === undefined) return answer(400);
       const batch = parseBatch(text);
       if (batch === undefined || Buffer.byteLength(text) > maxRequestBytes) return answer(400);
       if (batch.some((message) => Buffer.byteLength(JSON.stringify(message)) > maxEventBytes))
@@ -91,6 +93,17 @@ export function createSegmentTwin(options: SegmentTwinOptions = {}): SegmentTwin
       return answer(200);
     },
   };
+}
+
+/** Undefined when the body is not in the coding that its header says. */
+async function textOf(request: Request): Promise<string | undefined> {
+  const body = Buffer.from(await request.arrayBuffer());
+  if (request.headers.get("content-encoding") !== "gzip") return body.toString();
+  try {
+    return gunzipSync(body).toString();
+  } catch {
+    return undefined;
+  }
 }
 
 const writeKey = "test-write-key";

@@ -126,17 +126,23 @@ async function withoutHanging(deliver: Deliver, sinks: readonly Sink<unknown>[],
 /** Without an answer for so long, the others have nothing left to send. Longer than the reader's patience. */
 const quietMs = 1_000;
 
-function sinksOf({ sinks, hangs, rejects }: CoreOrder, urls: VendorUrls): Promise<Sink<unknown>[]> {
+function sinksOf(
+  { sinks, hangs, rejects, gzip = false }: CoreOrder,
+  urls: VendorUrls,
+): Promise<Sink<unknown>[]> {
   return Promise.all(
     sinks.map((name) => {
-      if (name === hangs) return makers[name](() => urls.hanging);
-      return makers[name]((vendor) => (name === rejects ? urls.rejecting : urls[vendor]));
+      if (name === hangs) return makers[name](() => urls.hanging, gzip);
+      return makers[name]((vendor) => (name === rejects ? urls.rejecting : urls[vendor]), gzip);
     }),
   );
 }
 
 /** An adapter is imported only where it is measured, as in the configuration: collecting garbage walks its SDK, too. */
-const makers: Record<SinkName, (url: (name: keyof VendorUrls) => string) => Promise<Sink<unknown>>> = {
+const makers: Record<
+  SinkName,
+  (url: (name: keyof VendorUrls) => string, gzip: boolean) => Promise<Sink<unknown>>
+> = {
   null: async () => nullSink,
   timestream: async (url) => {
     const { timestreamSink } = await import("../../adapters/timestream/index.ts");
@@ -148,14 +154,14 @@ const makers: Record<SinkName, (url: (name: keyof VendorUrls) => string) => Prom
       credentials,
     });
   },
-  segment: async (url) => {
+  segment: async (url, gzip) => {
     const { segmentSink } = await import("../../adapters/segment/index.ts");
-    return segmentSink({ writeKey: "bench", host: url("segment") });
+    return segmentSink({ writeKey: "bench", host: url("segment"), gzip });
   },
-  mixpanel: async (url) => {
+  mixpanel: async (url, gzip) => {
     const { mixpanelSink } = await import("../../adapters/mixpanel/index.ts");
     // Its documented rate would be all that is measured.
-    return unpaced(mixpanelSink({ token: "bench", host: url("mixpanel") }));
+    return unpaced(mixpanelSink({ token: "bench", host: url("mixpanel"), gzip }));
   },
   "hubspot-events": async (url) => {
     const { hubspotEventsSink } = await import("../../adapters/hubspot/index.ts");

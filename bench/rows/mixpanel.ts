@@ -19,6 +19,28 @@ export const mixpanel: Section = {
       const name = `Mixpanel against plain good code, ${bytes} B`;
       rows.push(atLeast(name, ratio(plain, ours), 1, times, perSecond(ours)));
     }
+    const large = await writeObject(folder, {
+      records: quick ? 5_000 : 40_000,
+      bytes: 500,
+      framing: "ndjson",
+    });
+    const [without, with_] = await duel(
+      [
+        { contender: "core", file: large, core: { sinks: ["mixpanel"] } },
+        { contender: "core", file: large, core: { sinks: ["mixpanel"], gzip: true } },
+      ],
+      { quick, rounds: 7 },
+    );
+    // A quarter of the work, for a tenth of the bytes; a network slower than loopback gives more back than that.
+    rows.push(
+      atLeast(
+        "Mixpanel with gzip against without, 500 B",
+        ratio(without, with_),
+        0.7,
+        times,
+        perSecond(with_),
+      ),
+    );
     const file = await writeObject(folder, { records: 2000, bytes: 500, framing: "ndjson" });
     const [tutorial, ours] = await duel(
       [

@@ -24,10 +24,18 @@ export interface ReconcilerOptions {
 export interface ReconcilerReport extends Reconciliation {
   /** Objects below the stream's error prefix: each holds records that were put back by nobody yet. */
   readonly refused: number;
+  /** Of those, written in the last two hours: two runs of the schedule, of which one may have failed. */
+  readonly refusedLately: number;
 }
 
 /** Names in CloudWatch, without a dimension. */
-export const reconcilerMetrics = { unknown: "ObjectsUnknown", refused: "ErrorObjects" } as const;
+export const reconcilerMetrics = {
+  unknown: "ObjectsUnknown",
+  refused: "ErrorObjects",
+  refusedLately: "ErrorObjectsNew",
+} as const;
+
+const latelyMs = 2 * 60 * 60_000;
 
 const dayMs = 24 * 60 * 60_000;
 /** A message may wait for hours for its worker; what is older was seen by an earlier run. */
@@ -65,13 +73,21 @@ export function createReconciler(options: ReconcilerOptions): () => Promise<Reco
         if (told.length < keysTold) told.push(`${key}: ${lacking.join(", ")}`);
       },
     });
-    let refused = 0;
-    for await (const { size } of source.list(errorPrefix)) if (size > 0) refused++;
+    let [refused, refusedLately] = [0, 0];
+    for await (const { size, lastModified } of source.list(errorPrefix)) {
+      if (size === 0) continue;
+      refused++;
+      if (now - lastModified <= latelyMs) refusedLately++;
+    }
     const unknown = Math.max(0, ...Object.values(found.unknown));
-    metrics.addDimensions({});
-    metrics.addMetric(reconcilerMetrics.unknown, MetricUnit.Count, unknown);
-    metrics.addMetric(reconcilerMetrics.refused, MetricUnit.Count, refused);
-    metrics.publishStoredMetrics();
+    // A figure costs in each hour in which it is written; that it was counted, the log says.
+    const figures = Object.entries({ unknown, refused, refusedLately } as const).filter(([, n]) => n > 0);
+    if (figures.length > 0) {
+      metrics.addDimensions({});
+      for (const [name, value] of figures)
+        metrics.addMetric(reconcilerMetrics[name as keyof typeof reconcilerMetrics], MetricUnit.Count, value);
+      metrics.publishStoredMetrics();
+    }
     const { objects, oldest } = found;
     const since = oldest === undefined ? {} : { oldest: new Date(oldest).toISOString() };
     const bySink = JSON.stringify(found.unknown);
@@ -81,6 +97,6 @@ export function createReconciler(options: ReconcilerOptions): () => Promise<Reco
     } else {
       log.info("every object has its receipts", { objects, refused });
     }
-    return { ...found, refused };
+    return { ...found, refused, refusedLately };
   };
 }

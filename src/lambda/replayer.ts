@@ -92,7 +92,11 @@ export async function createReplayer(
     return { all, damaged };
   };
 
-  /** Two figures a lane, since each costs: how many letters wait, and for how long the oldest pending records have. */
+  /**
+   * Two figures a lane: how many letters wait, and for how long the oldest pending records have. CloudWatch asks for money
+   * for each figure in each hour, so nothing is written where nothing waits; that somebody counted, the log says, and
+   * whoever cannot count fails.
+   */
   const gauge = async ({ all, damaged }: Awaited<ReturnType<typeof deferrals>>): Promise<void> => {
     const now = clock.now();
     const counted = await letters.count();
@@ -100,10 +104,13 @@ export async function createReplayer(
       const own = all.filter(({ sink }) => sink === lane);
       const oldest = Math.min(now, ...own.map(({ since }) => since));
       const waiting = counted.get(lane);
-      metrics.addDimension("Sink", lane);
-      metrics.addMetric("WaitingDeadLetters", MetricUnit.Count, waiting?.count ?? 0);
-      metrics.addMetric("PendingAge", MetricUnit.Seconds, Math.max(0, now - oldest) / 1000);
-      metrics.publishStoredMetrics();
+      const ageMs = Math.max(0, now - oldest);
+      if (waiting !== undefined || own.length > 0) {
+        metrics.addDimension("Sink", lane);
+        if (waiting !== undefined) metrics.addMetric("WaitingDeadLetters", MetricUnit.Count, waiting.count);
+        if (own.length > 0) metrics.addMetric("PendingAge", MetricUnit.Seconds, ageMs / 1000);
+        metrics.publishStoredMetrics();
+      }
       log.info("what waits", {
         sink: lane,
         deadLetters: waiting?.count ?? 0,

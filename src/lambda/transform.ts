@@ -241,7 +241,9 @@ export function createTransform(
     }
     metricsTo.addDimensions({});
     metricsTo.addMetric(transformMetrics.refused, MetricUnit.Count, refused);
-    metricsTo.addMetric(transformMetrics.directoryDown, MetricUnit.Count, tally.directoryDown);
+    // A figure costs in each hour in which it is written.
+    if (tally.directoryDown > 0)
+      metricsTo.addMetric(transformMetrics.directoryDown, MetricUnit.Count, tally.directoryDown);
     const counts: Readonly<Record<keyof typeof transformCounts, number>> = {
       ...tally,
       records: records.length,

@@ -4,6 +4,7 @@ import { segmentGroupsSink, segmentSink } from "../../adapters/segment/index.ts"
 import { createSegmentTwin, type SegmentTwinOptions } from "../../adapters/segment/twin.ts";
 import type { Sink } from "../../src/index.ts";
 import { drawFaults, type Fault, type NextFault } from "../../src/testing/index.ts";
+import { requestText } from "../support/bodies.ts";
 import { vendorWorld } from "../support/vendor-world.ts";
 import { eventRecord } from "../support/world.ts";
 
@@ -218,7 +219,7 @@ describe("one event at fault costs itself alone", () => {
     const world = vendorWorld(() => ({
       sink: track({ writeKey }),
       handle: async (request) =>
-        (await request.clone().text()).includes('"new_findings_count":37,')
+        (await requestText(request)).includes('"new_findings_count":37,')
           ? new Response(body, { status: code })
           : await twin.handle(request),
     }));

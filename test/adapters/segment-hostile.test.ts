@@ -14,6 +14,7 @@ import {
   systemClock,
 } from "../../src/index.ts";
 import { twinHttp } from "../../src/testing/index.ts";
+import { bodyText } from "../support/bodies.ts";
 import { freeze, hostileNames, hostileValue, privateValue } from "../support/hostile.ts";
 import { vendorWorld } from "../support/vendor-world.ts";
 
@@ -61,7 +62,7 @@ async function store(sink: Sink<unknown>, from: MetricEvent) {
   const twin = createSegmentTwin({ writeKey });
   const bodies: string[] = [];
   const http: HttpClient = (request, signal) => {
-    bodies.push(String(request.body));
+    bodies.push(bodyText(request));
     return twinHttp(twin.handle)(request, signal);
   };
   const items = [{ event: from, ...encoded }];

@@ -29,6 +29,7 @@ import {
   twinHttp,
   virtualClock,
 } from "../../src/testing/index.ts";
+import { bodyText } from "../support/bodies.ts";
 import { sentOf, valuesOf } from "../support/payload.ts";
 
 const writeKey = "test-write-key";
@@ -66,7 +67,7 @@ const many = (count: number, change: (index: number) => Partial<MetricEvent> = (
 function recorder(handle: TwinHandler) {
   const bodies: string[] = [];
   const http: HttpClient = (request, signal) => {
-    bodies.push(String(request.body));
+    bodies.push(bodyText(request));
     return twinHttp(handle)(request, signal);
   };
   return { http, bodies };
@@ -397,7 +398,7 @@ describe("one request, one verdict", () => {
     const bodyless = status === 204 || status === 304;
     const bodies: string[] = [];
     const http: HttpClient = async (request, signal) => {
-      bodies.push(String(request.body));
+      bodies.push(bodyText(request));
       return await twinHttp(() => new Response(bodyless ? null : body, { status, headers }))(request, signal);
     };
     const answer = await send(sink, many(3), http).catch((error: unknown) => error);

@@ -10,6 +10,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { parse } from "yaml";
 import { type MixpanelEvent, mixpanelSink } from "../../adapters/mixpanel/index.ts";
 import { createHttp, type Item, type MetricEvent, systemClock } from "../../src/index.ts";
+import { requestText } from "../support/bodies.ts";
 import { hostileEvent } from "../support/hostile.ts";
 import { sentOf, valuesOf } from "../support/payload.ts";
 
@@ -24,7 +25,7 @@ const seen: Seen[] = [];
 let answer = () => new HttpResponse("1");
 const server = setupServer(
   intercept.post("https://api.mixpanel.com/import", async ({ request }) => {
-    seen.push({ url: new URL(request.url), headers: request.headers, body: await request.text() });
+    seen.push({ url: new URL(request.url), headers: request.headers, body: await requestText(request) });
     return answer();
   }),
 );

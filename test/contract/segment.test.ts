@@ -9,6 +9,7 @@ import {
   segmentSink,
 } from "../../adapters/segment/index.ts";
 import { createHttp, type MetricEvent, type Sink, systemClock } from "../../src/index.ts";
+import { requestText } from "../support/bodies.ts";
 import { valuesOf } from "../support/payload.ts";
 
 interface Message {
@@ -26,7 +27,7 @@ interface Recorded {
 const requests: Recorded[] = [];
 const server = setupServer(
   http.post("https://api.segment.io/v1/batch", async ({ request }) => {
-    const { sentAt, batch, ...body } = JSON.parse(await request.text());
+    const { sentAt, batch, ...body } = JSON.parse(await requestText(request));
     requests.push({
       url: request.url,
       authorization: request.headers.get("authorization"),

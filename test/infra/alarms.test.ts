@@ -24,7 +24,7 @@ describe("an alarm of each sink, in the topology of one worker a sink,", () => {
   let services: Point[] = [];
 
   beforeAll(async () => {
-    made = synthesise({ topology, sinks: sinkNames, quietMinutes: 30 });
+    made = synthesise({ topology, sinks: sinkNames, quietMinutes: 30, quietMetrics: ["user_invited"] });
     world = await createWorld(made);
   }, 60_000);
   afterAll(async () => {
@@ -34,7 +34,7 @@ describe("an alarm of each sink, in the topology of one worker a sink,", () => {
 
   /** The id of an alarm in the template, by the name that the documentation calls it. */
   const idOf = (name: string) => {
-    const id = `FanoutAlarms${name.replaceAll("-", "")}`;
+    const id = `FanoutAlarms${name.replaceAll(/[-_]/g, "")}`;
     const found = made.resources.find((each) => each.id.slice(0, -8) === id);
     if (found === undefined) throw new Error(`there is no alarm ${name}`);
     return found.id;
@@ -230,15 +230,23 @@ describe("an alarm of each sink, in the topology of one worker a sink,", () => {
     await count();
     expect(stateOf("objects-unknown", hour)).toBe("ALARM");
     expect(stateOf("error-objects", hour)).toBe("ALARM");
+    expect(stateOf("error-objects-new", hour)).toBe("ALARM");
     expect(stateOf("late-or-lost", hour)).toBe("ALARM");
     world.notifyAgain(lost.key, version);
     await world.run();
+    // What lies there and waits for a decision is no news for ever: the alarm that is read first ends.
+    world.advance(2 * hour);
+    await count();
+    for (const name of ["error-objects-new", "objects-unknown"])
+      expect([name, stateOf(name, hour)]).toEqual([name, "OK"]);
+    expect(stateOf("error-objects", hour)).toBe("ALARM");
     world.s3.remove(world.data, "Error/processing-failed/year=2026/month=12/day=01/hour=00/x");
     world.advance(hour);
     await count();
     for (const name of ["objects-unknown", "error-objects"])
       expect([name, stateOf(name, hour)]).toEqual([name, "OK"]);
     tell("a notification is lost", "objects-unknown");
+    tell("a batch of the stream was refused just now", "error-objects-new");
     tell("a batch of the stream is refused", "error-objects");
     // Listings alone, and nothing else is asked of S3.
     const [role] = [...world.roles.keys()].filter((each) => each.includes("Reconciler"));
@@ -264,6 +272,22 @@ describe("an alarm of each sink, in the topology of one worker a sink,", () => {
     services = lately(down, 0);
     expect(stateOf("tenant-directory-down")).toBe("OK");
     tell("the directory does not answer", "tenant-directory-down");
+  });
+
+  test("of notifications that are no work, for hours", async () => {
+    const [worker] = [...world.queues.values()];
+    const own = { bucket: { name: world.books }, object: { key: "receipts/books/x", size: 1, eTag: "e" } };
+    const record = { eventSource: "aws:s3", eventName: "ObjectCreated:Put", awsRegion: "us-east-1", s3: own };
+    expect(worker).toBeDefined();
+    for (let time = 1; time <= 3; time++) {
+      world.advance(hour);
+      await world.invoke(/mixpanelWorker/, { Records: [record] });
+      if (time === 2) expect(stateOf("notifications-ignored", hour)).toBe("OK");
+    }
+    expect(stateOf("notifications-ignored", hour)).toBe("ALARM");
+    world.advance(2 * hour);
+    expect(stateOf("notifications-ignored", hour)).toBe("OK");
+    tell("a trigger sends what the worker wrote itself", "notifications-ignored");
   });
 
   const idLike = (type: string, id: RegExp) => {
@@ -351,9 +375,32 @@ describe("an alarm of each sink, in the topology of one worker a sink,", () => {
     }
   });
 
+  /** https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html */
+  const ofRule = (name: string) => {
+    const { dimensions } = metricOf("user_invited-silent");
+    expect(Object.keys(dimensions).sort()).toEqual(["EventBusName", "RuleName"]);
+    return { namespace: "AWS/Events", name, dimensions };
+  };
+
+  test("of a stream whose records all stay in the transform", () => {
+    const name = "stream-comes-to-nothing";
+    const came = lately(ofStream("IncomingRecords"), 5);
+    services = [...alive(), ...came];
+    expect([stateOf(name), stateOf("late-or-lost")]).toEqual(["OK", "OK"]);
+    const without = alive().filter((point) => point.name !== "SucceedProcessing.Records");
+    services = [...without, ...came];
+    expect([stateOf(name), stateOf("late-or-lost")]).toEqual(["ALARM", "ALARM"]);
+    // A stream that nothing comes to processes nothing, and rightly.
+    services = without.filter((point) => point.name !== "IncomingRecords");
+    expect(stateOf(name)).toBe("OK");
+    tell("every record is refused", name, 1);
+  });
+
   /** What runs by itself has run, and records have come. */
   const alive = (): Point[] => [
     ...lately(ofStream("IncomingRecords"), 1),
+    ...lately(ofStream("SucceedProcessing.Records"), 1),
+    ...lately(ofRule("MatchedEvents"), 1),
     ...lately(ofFunction("Invocations", /Reconciler/), 1),
     ...deliveries.flatMap((name) =>
       lately(ofFunction("Invocations", new RegExp(`^FanoutDelivery${name.replaceAll("-", "")}Replayer`)), 1),
@@ -363,6 +410,7 @@ describe("an alarm of each sink, in the topology of one worker a sink,", () => {
   test("of silence, which is no figure at all", () => {
     const silent = [
       "stream-silent",
+      "user_invited-silent",
       "reconciler-silent",
       ...deliveries.map((name) => `${name}-replayer-silent`),
     ];

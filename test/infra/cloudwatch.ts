@@ -77,7 +77,10 @@ function figureOf(properties: Properties, points: readonly Point[]): Figure {
       }),
   );
   const [math] = queries.filter(({ Expression: expression }) => expression !== undefined);
-  const terms = String(math?.["Expression"])
+  const expression = String(math?.["Expression"]);
+  const [, came = "", passed = ""] =
+    /^IF\(FILL\((\w+), 0\) > 0 AND FILL\((\w+), 0\) < 1, 1, 0\)$/.exec(expression) ?? [];
+  const terms = (passed === "" ? expression : `FILL(${came}, 0) + FILL(${passed}, 0)`)
     .split(" + ")
     .map((term) => /^FILL\((\w+), 0\)$/.exec(term)?.[1]);
   const [first] = metrics.values();
@@ -87,11 +90,12 @@ function figureOf(properties: Properties, points: readonly Point[]): Figure {
     valueAt(start) {
       const values = terms.map((term) => {
         const metric = metrics.get(term ?? "");
-        if (metric === undefined) throw new Error(`this world does not know ${String(math?.["Expression"])}`);
+        if (metric === undefined) throw new Error(`this world does not know ${expression}`);
         return metric.valueAt(start);
       });
       // FILL has nothing to fill where no figure has any point.
       if (values.every((value) => value === undefined)) return undefined;
+      if (passed !== "") return (values[0] ?? 0) > 0 && (values[1] ?? 0) < 1 ? 1 : 0;
       return values.reduce<number>((sum, value) => sum + (value ?? 0), 0);
     },
   };

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { counted, monthlyBusCost, monthlyCost } from "../../infra/cost.ts";
+import { type CostSettings, counted, monthlyBusCost, monthlyCost, sentBytes } from "../../infra/cost.ts";
 import type { Topology } from "../../infra/pipeline.ts";
 import { fieldsOf, listOf } from "../../infra/template.ts";
-import { count } from "./counted.ts";
+import { count, countSent } from "./counted.ts";
 import { synthesise } from "./synthesised.ts";
 
-const all = (rate: number, topology?: Topology) =>
-  Object.values(monthlyCost(rate, topology)).reduce((sum, value) => sum + value, 0);
+const all = (rate: number, settings?: CostSettings) =>
+  Object.values(monthlyCost(rate, settings)).reduce((sum, value) => sum + value, 0);
 
 describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
   test("asks AWS for what the model says, counted request by request", async () => {
@@ -42,11 +42,24 @@ test("Firehose counts every record as 5 KB: AWS's own example of 1,000 records a
   expect(monthlyCost(1000)["Firehose"]).toBeCloseTo(358.4, 0);
 });
 
-test("200 million events a month cost less than $80 beyond the bus, and less than a tenth of $3,361 with it", () => {
-  for (const topology of ["per-sink", "single"] as const) {
-    expect(all(77, topology)).toBeLessThan(80);
-    expect(all(77, topology) + monthlyBusCost(77)).toBeLessThan(3361 / 10);
+test("the vendors are sent what the model says, counted where they receive it", async () => {
+  const sent = await countSent();
+  for (const [sink, bytes] of Object.entries(sentBytes)) {
+    const found = sent[sink as keyof typeof sentBytes];
+    expect({ sink, off: Math.abs(found - bytes) / bytes }).toMatchObject({ off: expect.closeTo(0, 1) });
   }
+}, 60_000);
+
+test("200 million events a month cost less than a tenth of $3,361, the bus included", () => {
+  for (const topology of ["per-sink", "single"] as const) {
+    expect(all(77, { topology })).toBeLessThan(66);
+    expect(all(77, { topology }) + monthlyBusCost(77)).toBeLessThan(3361 / 10);
+  }
+});
+
+test("the target of $50 beyond the bus is met with one worker, objects of five minutes and no dashboard", () => {
+  const settings = { topology: "single", buffer: { seconds: 300, mb: 64 }, hasDashboard: false } as const;
+  expect(all(77, settings)).toBeLessThan(50);
 });
 
 test("a pipeline without events costs what stands still: alarms, figures, secrets, idle polls", () => {

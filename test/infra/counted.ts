@@ -4,7 +4,7 @@ import { generateObjects } from "../../samples/generate.ts";
 import { sinkNames } from "../support/vendors.ts";
 import { pointsIn } from "./cloudwatch.ts";
 import { synthesise } from "./synthesised.ts";
-import { createWorld, type World } from "./world/world.ts";
+import { createWorld, storedAt, type World } from "./world/world.ts";
 
 export interface Counted {
   /** Of one object, over all workers of the topology: PUT and LIST, then GET and HEAD. */
@@ -20,6 +20,32 @@ export interface Counted {
   readonly metrics: number;
   readonly alarms: number;
   readonly compositeAlarms: number;
+}
+
+/** Large enough that heads of requests, and what gzip learns first, do not count; a minute's object has three times as many. */
+const manyEvents = 1_500;
+
+/** Bytes that leave AWS for each vendor, an event. */
+export async function countSent(): Promise<
+  Readonly<Record<"segment" | "mixpanel" | "hubspot-events", number>>
+> {
+  const world = await createWorld(synthesise({ topology: "single", sinks: sinkNames }));
+  try {
+    const options = { records: manyEvents, tenants: 20, objects: 1, faultsOfEachKind: 0, seed: 1 };
+    for (const { key, bytes } of generateObjects({ now: Date.now(), ...options }).objects) {
+      world.deliver(key, bytes);
+    }
+    await world.run();
+    const { bytes } = world.vendors;
+    const share = (sink: keyof typeof bytes) => Math.round(bytes[sink] / storedAt(world, sink).ids);
+    return {
+      segment: share("segment"),
+      mixpanel: share("mixpanel"),
+      "hubspot-events": share("hubspot-events"),
+    };
+  } finally {
+    await world.close();
+  }
 }
 
 export async function count(topology: Topology): Promise<Counted> {

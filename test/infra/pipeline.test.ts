@@ -392,7 +392,8 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
   test("a human reads one alarm first, which all those are behind that mean late or lost", () => {
     const [composite] = all("AWS::CloudWatch::CompositeAlarm");
     const rule = flatten(composite?.properties["AlarmRule"]);
-    const advice = /waitingletters|transformrefused|tenantdirectorydown/;
+    const advice =
+      /waitingletters|transformrefused|tenantdirectorydown|errorobjects(?!new)|notificationsignored/;
     for (const { id } of all("AWS::CloudWatch::Alarm"))
       expect([id, rule.includes(`<${id}.Arn>`)]).toEqual([id, !advice.test(id)]);
     expect(composite?.properties["OKActions"]).toEqual(composite?.properties["AlarmActions"]);

@@ -11,6 +11,8 @@ test("without a setting, the tools that every account can have, in a stack of th
     sinks: ["segment", "mixpanel", "hubspot-events"],
     timestream: { database: "product", create: true },
     strictTrust: false,
+    buffer: {},
+    hasDashboard: true,
   });
 });
 
@@ -40,6 +42,11 @@ test("settings of the command line are text, and become what the pipeline takes"
     vpcSubnets: "subnet-0123456789abcdef0, subnet-0123456789abcdef1",
     vpcSecurityGroups: "sg-0123456789abcdef0",
     tags: "team=growth,cost=42",
+    bufferSeconds: "300",
+    bufferMb: "64",
+    dashboard: "false",
+    quietMinutes: "30",
+    quietMetrics: "login, upload",
   });
   expect(settings).toEqual({
     stack: "fanout-staging",
@@ -65,6 +72,10 @@ test("settings of the command line are text, and become what the pipeline takes"
       securityGroupIds: ["sg-0123456789abcdef0"],
     },
     resourceTags: { team: "growth", cost: "42" },
+    buffer: { seconds: 300, mb: 64 },
+    hasDashboard: false,
+    quietMinutes: 30,
+    quietMetrics: ["login", "upload"],
   });
 });
 
@@ -77,6 +88,9 @@ describe("a setting that is wrong is one sentence, with its name", () => {
     ["vpcSubnets", "subnet-x", "-c vpcSubnets must be ids such as subnet-"],
     ["tags", "growth", "-c tags must be name=value"],
     ["rates", "mixpanel", "-c rates must be sinks with their requests a second"],
+    ["bufferSeconds", "900", "-c bufferSeconds must be 600 or less"],
+    ["bufferMb", "1", "-c bufferMb must be 5 or more"],
+    ["dashboard", "no", "-c dashboard must be true or false"],
     ["topology", "both", "-c topology must be per-sink or single"],
     ["compression", "gzip2", "-c compression must be GZIP or ZIP"],
     ["stack", "my stack", "-c stack must begin with a letter"],

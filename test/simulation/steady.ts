@@ -3,10 +3,10 @@
 // virtual clock does not wait for. Whoever wants it imports this module before whatever compresses.
 import { syncBuiltinESMExports } from "node:module";
 import { Transform } from "node:stream";
-import zlib, { type CompressCallback, type InputType } from "node:zlib";
+import zlib, { type CompressCallback, type InputType, type ZlibOptions } from "node:zlib";
 
-// Nothing of the core passes options.
-const gzip = (input: InputType, done: CompressCallback) => {
+const gzip = (input: InputType, ...rest: [CompressCallback] | [ZlibOptions, CompressCallback]) => {
+  const done = rest.length === 1 ? rest[0] : rest[1];
   const bytes = zlib.gzipSync(input, { level: 1 });
   process.nextTick(done, null, bytes);
 };

@@ -10,6 +10,7 @@ import {
   twinHttp,
   type VirtualClock,
 } from "../../src/testing/index.ts";
+import { requestText } from "./bodies.ts";
 import { createWorld, type World } from "./world.ts";
 
 export interface Vendor {
@@ -77,7 +78,7 @@ export function createVendorRun(
       const faulty = injectFaults(handle, () => coming, clock);
       const seen: TwinHandler = async (request) => {
         const { pathname: path } = new URL(request.url);
-        const items = countItems(await request.clone().text());
+        const items = countItems(await requestText(request));
         n++;
         const one = { host, path, at: clock.now() - start, items };
         coming = run.next(n, { ...one, fault: undefined });

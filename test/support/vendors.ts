@@ -16,6 +16,8 @@ export interface Vendors {
   readonly faults: Partial<Record<SinkName, Fault>>;
   /** How many requests each vendor has seen. */
   readonly requests: Readonly<Record<SinkName, number>>;
+  /** How many bytes of requests each vendor was sent, heads included. */
+  readonly bytes: Readonly<Record<SinkName, number>>;
   readonly env: Readonly<Record<string, string>>;
   /** From now on the credentials that a vendor has seen are refused with 401, and the environment has others. */
   rotate(name: Exclude<SinkName, "timestream">): void;
@@ -39,6 +41,7 @@ export async function serveVendors(clock: Pick<Clock, "now"> = systemClock): Pro
   };
   const faults: Partial<Record<SinkName, Fault>> = {};
   const requests = { timestream: 0, segment: 0, mixpanel: 0, "hubspot-events": 0 };
+  const bytes = { ...requests };
   /** What each vendor was opened with last, and, once it was rotated, what its twin takes: a twin knows one password. */
   const current = new Map<SinkName, string>();
   const known = new Map<SinkName, string>();
@@ -47,6 +50,7 @@ export async function serveVendors(clock: Pick<Clock, "now"> = systemClock): Pro
     const answer = injectFaults(twins[name].handle, () => faults[name]);
     return serveTwin(async (request) => {
       requests[name]++;
+      bytes[name] += headBytes(request) + Number(request.headers.get("content-length") ?? 0);
       const credentials = request.headers.get("authorization") ?? "";
       if (revoked.has(`${name} ${credentials}`)) return Response.json({}, { status: 401 });
       current.set(name, credentials);
@@ -85,6 +89,7 @@ export async function serveVendors(clock: Pick<Clock, "now"> = systemClock): Pro
     },
     faults,
     requests,
+    bytes,
     env,
     rotate(name) {
       const credentials = current.get(name) ?? "";
@@ -97,4 +102,10 @@ export async function serveVendors(clock: Pick<Clock, "now"> = systemClock): Pro
       await Promise.all(Object.values(served).map((each) => each.close()));
     },
   };
+}
+
+/** Of HTTP/1.1, which sockets carry: a line, and a line a header. */
+function headBytes({ method, url, headers }: Request): number {
+  const lines = [...headers].reduce((sum, [name, value]) => sum + name.length + value.length + 4, 2);
+  return `${method} ${new URL(url).pathname} HTTP/1.1\r\n`.length + lines;
 }
