@@ -1,5 +1,7 @@
 // The environment of a Lambda function: its own variables, and those that its secrets hold.
+
 import { GetSecretValueCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { awsAgents } from "../../src/delivery/proxy.ts";
 import { ConfigError } from "../../src/index.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -16,7 +18,7 @@ const timeoutMs = 5_000;
 async function readEnvironment(env: Environment): Promise<Environment> {
   const names = (env["SECRETS"] ?? "").split(",").filter((name) => name !== "");
   if (names.length === 0) return env;
-  const client = new SecretsManagerClient();
+  const client = new SecretsManagerClient({ requestHandler: awsAgents() });
   const results = await Promise.all(names.map(async (name) => await readSecret(client, name)));
   client.destroy();
   const problems = results.flatMap((result) => ("problem" in result ? [result.problem] : []));

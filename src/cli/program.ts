@@ -1,9 +1,7 @@
-// All commands: their words, options and help.
-import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import * as z from "zod";
 import { ConfigError } from "../config.ts";
 import { systemClock } from "../delivery/clock.ts";
+import { version } from "../version.ts";
 import { type BooksFlags, books } from "./books.ts";
 import { catalog } from "./catalog.ts";
 import { certify } from "./certify.ts";
@@ -16,11 +14,6 @@ import { provision } from "./provision.ts";
 import { queueOpener } from "./queue.ts";
 import { run } from "./run.ts";
 import { type WhereFlags, where } from "./where.ts";
-
-/** The package by its own name: the same from its sources and from where it is installed. */
-const { version } = z
-  .object({ version: z.string() })
-  .parse(JSON.parse(readFileSync(new URL(import.meta.resolve("firehose-fanout/package.json")), "utf8")));
 
 interface RunFlags {
   readonly sinks?: string;

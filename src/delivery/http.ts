@@ -2,7 +2,10 @@
 import http from "node:http";
 import https from "node:https";
 import { isIP, type LookupFunction } from "node:net";
+import zlib from "node:zlib";
+import { version } from "../version.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import { createAgents, isProxied, type ProxyEnv } from "./proxy.ts";
 import { isPublicAddress, NotPublic, publicLookup } from "./public-address.ts";
 import { sinkUnavailable } from "./sink.ts";
 
@@ -24,9 +27,15 @@ export interface HttpReply {
   readonly status: number;
   /** Names in lower case; repeated headers joined with ", ". */
   readonly headers: Readonly<Record<string, string>>;
-  /** UTF-8, at most {@link maxReplyBytes}; what is longer is read and thrown away. */
+  /**
+   * UTF-8, decoded from whatever `content-encoding` names, at most {@link maxReplyBytes}; what is longer is read and
+   * thrown away.
+   */
   readonly body: string;
-  /** The wait that the vendor asks for with `Retry-After`, in milliseconds; absent when there is none to understand. */
+  /**
+   * The wait that the vendor asks for with `Retry-After`, in milliseconds, {@link longestRetryAfterMs} at most; absent when
+   * there is none to understand.
+   */
   readonly retryAfterMs?: number;
 }
 
@@ -45,6 +54,9 @@ export class TransportError extends Error {
   override readonly name = "TransportError";
 }
 
+/** Nobody knows what a vendor will take in more than a day: who asks for more is asked again then. */
+export const longestRetryAfterMs = 24 * 60 * 60_000;
+
 /** A reply is read for its verdict, and no vendor's verdict on one request comes near this. */
 export const maxReplyBytes = 8 * 1024 * 1024;
 
@@ -54,16 +66,29 @@ export interface HttpOptions {
   readonly maxSockets?: number;
   /** Resolves the hosts of `publicOnly` requests. Default `dns.lookup`. */
   readonly lookup?: LookupFunction;
+  /**
+   * Where proxies are named: `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`. Default `process.env`; `{}` goes through none. The
+   * host of a `publicOnly` request is resolved here also then, and the proxy is asked for the address that was found.
+   */
+  readonly proxy?: ProxyEnv;
 }
+
+/**
+ * On every request that brings none of its own: firewalls refuse requests without (AWS WAF's `NoUserAgent_HEADER`, say),
+ * and RFC 9110, 10.1.5, wants one.
+ */
+export const userAgent = `firehose-fanout/${version}`;
 
 /** An {@link HttpClient} over `node:http` and `node:https` with kept-alive sockets. `close` cuts all of them. */
 export function createHttp(options: HttpOptions = {}): { readonly send: HttpClient; close(): void } {
   const clock = options.clock ?? systemClock;
   const agentOptions = { keepAlive: true, maxSockets: options.maxSockets ?? 64, scheduling: "lifo" } as const;
-  const agents = { http: new http.Agent(agentOptions), https: new https.Agent(agentOptions) };
+  const env = options.proxy ?? process.env;
+  const agents = createAgents(agentOptions, env);
   // Sockets of their own: one that is open to a private address must not serve a request that may not go there.
-  const guarded = { ...agentOptions, lookup: publicLookup(options.lookup) };
-  const publicAgents = { http: new http.Agent(guarded), https: new https.Agent(guarded) };
+  const lookup = publicLookup(options.lookup);
+  const publicAgents = createAgents({ ...agentOptions, lookup }, {});
+  const proxiedPublicAgents = createAgents(agentOptions, env);
 
   const send: HttpClient = async (request, signal) => {
     // `new URL` would throw an error that holds the address, and with it what stands in a query.
@@ -77,19 +102,34 @@ export function createHttp(options: HttpOptions = {}): { readonly send: HttpClie
       // Node tells a request that still waits for a socket only when it gets one.
       signal.addEventListener("abort", abort, { once: true });
       const secure = url.protocol === "https:";
-      const { http: plainAgent, https: tlsAgent } = request.publicOnly === true ? publicAgents : agents;
       // No look-up happens for what is an address already.
       const literal = url.hostname.replace(/^\[|\]$/g, "");
       if (request.publicOnly === true && isIP(literal) !== 0 && !isPublicAddress(literal)) {
         throw new NotPublic("the host is an address that is not public");
       }
+      const pinned = request.publicOnly === true && isProxied(url, env);
+      const { http: plainAgent, https: tlsAgent } = pinned
+        ? proxiedPublicAgents
+        : request.publicOnly === true
+          ? publicAgents
+          : agents;
+      const found = pinned ? await addressOf(url, literal, lookup) : undefined;
+      // Of a plain request the proxy reads the host's name, and looks it up once more itself.
+      const place = secure ? found : undefined;
       const body = typeof request.body === "string" ? Buffer.from(request.body) : request.body;
       const outgoing = (secure ? https : http).request(url, {
         method: request.method,
-        headers:
-          body === undefined ? request.headers : { ...request.headers, "content-length": body.byteLength },
+        headers: {
+          "user-agent": userAgent,
+          // A reply to be read at once; what comes encoded all the same is decoded.
+          "accept-encoding": "identity",
+          ...request.headers,
+          ...(body !== undefined && { "content-length": body.byteLength }),
+          ...(place !== undefined && { host: url.host }),
+        },
         agent: secure ? tlsAgent : plainAgent,
         signal,
+        ...place,
       });
       outgoing.on("error", reject);
       // All that some requests get, such as one answered by an upgrade that nobody asked for.
@@ -109,8 +149,9 @@ export function createHttp(options: HttpOptions = {}): { readonly send: HttpClie
           for (const [name, value] of Object.entries(incoming.headers)) {
             headers[name] = Array.isArray(value) ? value.join(", ") : (value ?? "");
           }
-          const text = Buffer.concat(chunks).toString("utf8");
-          resolve(reply(incoming.statusCode ?? 0, headers, text, clock.now()));
+          const decoded = decode(Buffer.concat(chunks), headers["content-encoding"]);
+          if (decoded === undefined) reject(new Error("the reply is not in the coding that it names"));
+          else resolve(reply(incoming.statusCode ?? 0, headers, decoded.toString("utf8"), clock.now()));
         });
       });
       outgoing.end(body);
@@ -128,9 +169,59 @@ export function createHttp(options: HttpOptions = {}): { readonly send: HttpClie
   return {
     send,
     close: () => {
-      for (const agent of [agents, publicAgents].flatMap(Object.values<http.Agent>)) agent.destroy();
+      const all = [agents, publicAgents, proxiedPublicAgents];
+      for (const agent of all.flatMap(Object.values<http.Agent>)) agent.destroy();
     },
   };
+}
+
+/** Where a proxy is to connect to: what the host is resolved to here, so that the proxy cannot find something private. */
+async function addressOf(
+  url: URL,
+  literal: string,
+  lookup: LookupFunction,
+): Promise<Pick<https.RequestOptions, "hostname" | "servername">> {
+  if (isIP(literal) !== 0) return { hostname: literal };
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  lookup(url.hostname, { all: false }, (error, address) => {
+    if (error === null && typeof address === "string") resolve(address);
+    else reject(error ?? new Error("no address"));
+  });
+  return { hostname: await promise, servername: url.hostname };
+}
+
+type Decoder = (bytes: Buffer, options: { readonly maxOutputLength: number }) => Buffer;
+
+const decoders: Readonly<Record<string, Decoder>> = {
+  gzip: zlib.gunzipSync,
+  "x-gzip": zlib.gunzipSync,
+  // RFC 9110, 8.4.1.2: it is zlib's format, and some servers leave its head away.
+  deflate: (bytes, options) =>
+    ((bytes[0] ?? 0) & 0x0f) === 8 ? zlib.inflateSync(bytes, options) : zlib.inflateRawSync(bytes, options),
+  br: zlib.brotliDecompressSync,
+  zstd: zlib.zstdDecompressSync,
+};
+
+/**
+ * A body without the codings of its header, the last one first; undefined when it is not in them, or larger than a reply may
+ * be. At once, since the larger part of a reply is a few bytes.
+ */
+function decode(bytes: Buffer, codings: string | undefined): Buffer | undefined {
+  let body = bytes;
+  for (const coding of (codings ?? "")
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .reverse()) {
+    if (coding === "" || coding === "identity" || body.byteLength === 0) continue;
+    const decoder = Object.hasOwn(decoders, coding) ? decoders[coding] : undefined;
+    if (decoder === undefined) return undefined;
+    try {
+      body = decoder(body, { maxOutputLength: maxReplyBytes });
+    } catch {
+      return undefined;
+    }
+  }
+  return body;
 }
 
 /** Builds a reply, `Retry-After` understood. `now` is in milliseconds since the epoch. */
@@ -154,11 +245,11 @@ const httpDate = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? .*\d\d:\d\d:\d\d/;
 export function parseRetryAfter(value: string | undefined, now: number): number | undefined {
   if (value === undefined) return undefined;
   const text = value.trim();
-  if (/^\d{1,9}(\.\d+)?$/.test(text)) return Math.ceil(Number(text) * 1000);
+  if (/^\d+(\.\d+)?$/.test(text)) return Math.min(longestRetryAfterMs, Math.ceil(Number(text) * 1000));
   if (!httpDate.test(text)) return undefined;
   // The oldest form names no zone, and means GMT all the same.
   const date = Date.parse(text.endsWith("GMT") ? text : `${text} GMT`);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+  return Number.isNaN(date) ? undefined : Math.min(longestRetryAfterMs, Math.max(0, date - now));
 }
 
 function describe(error: unknown, signal: AbortSignal): string {

@@ -1,5 +1,7 @@
 // The messages of an SQS queue: received, held from others, given back, removed. Knows the SQS client.
+
 import type { Message, SQSClient } from "@aws-sdk/client-sqs";
+import { awsAgents } from "../delivery/proxy.ts";
 import { awsFailure, storeError } from "./aws-error.ts";
 
 export interface QueueMessage {
@@ -65,7 +67,7 @@ export function createMessageBox(options: {
         // Else the client warns that the queue is not where it would have looked for it.
         endpoint: new URL(url).origin,
         ...(region === undefined ? {} : { region }),
-        requestHandler: { connectionTimeout, requestTimeout },
+        requestHandler: { connectionTimeout, requestTimeout, ...awsAgents() },
       });
     if (options.client === undefined) own = client;
     return { sdk, client };

@@ -1,6 +1,8 @@
 // Puts records into a Firehose delivery stream: in calls that Firehose takes, with one outcome a record.
+
 import type { FirehoseClient } from "@aws-sdk/client-firehose";
 import type { Clock, Random } from "../delivery/clock.ts";
+import { awsAgents } from "../delivery/proxy.ts";
 import { type RetryPolicy, withRetries } from "../delivery/retry.ts";
 import { awsFailure, oneLine, upperSnake } from "./aws-error.ts";
 import type { QueueOutcome } from "./queue.ts";
@@ -65,7 +67,7 @@ export function createStreamWriter(options: StreamWriterOptions): StreamWriter {
     if (known !== undefined) return { sdk, client: known };
     const client = new sdk.FirehoseClient({
       region,
-      requestHandler: { connectionTimeout, requestTimeout },
+      requestHandler: { connectionTimeout, requestTimeout, ...awsAgents() },
     });
     own.set(region, client);
     return { sdk, client };

@@ -1,7 +1,9 @@
 // Objects in an S3 bucket. The only file of the core that knows the S3 client.
+
 import { Readable } from "node:stream";
 import type { S3Client } from "@aws-sdk/client-s3";
 import { type Clock, systemClock } from "../delivery/clock.ts";
+import { awsAgents } from "../delivery/proxy.ts";
 import { type ObjectInfo, type ObjectStore, readAll, StoreError } from "./object-store.ts";
 import { attemptsOf, type Doing, fieldsOf, overwritten, s3Error, statusOf } from "./s3-error.ts";
 
@@ -299,7 +301,7 @@ function ownClient(sdk: typeof import("@aws-sdk/client-s3")): S3Client {
   const client = new sdk.S3Client({
     retryMode: "standard",
     maxAttempts,
-    requestHandler: { connectionTimeout, socketTimeout },
+    requestHandler: { connectionTimeout, socketTimeout, ...awsAgents() },
   });
   // The endpoint is known only when the SDK has read its environment and profile, so it is asked for a request.
   // The SDK itself addresses an IP by path; "bucket.localhost" and "bucket.minio" are names that nobody resolves.

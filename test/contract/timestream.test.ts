@@ -319,6 +319,8 @@ const volatile = [
   "x-amz-user-agent",
   // Of the connection, not of the request: each transport says how it keeps its sockets.
   "connection",
+  // Our client wants replies as they are, which the signature does not cover.
+  "accept-encoding",
 ];
 
 function envelope(request: Seen | undefined): unknown {

@@ -5,9 +5,11 @@ import { setImmediate } from "node:timers/promises";
 import { inspect } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import zlib from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parseRetryAfter } from "../../src/delivery/http.ts";
 import { createHttp, type HttpRequest, maxReplyBytes, systemClock, TransportError } from "../../src/index.ts";
+import { version } from "../../src/version.ts";
 
 const never = new AbortController().signal;
 
@@ -115,6 +117,17 @@ describe("a request", () => {
     }
   });
 
+  test("says who sends it, unless it says so itself, and wants its reply as it is", async () => {
+    const { url } = await serve(echo);
+    const { headers } = JSON.parse((await client().send(get(url), never)).body);
+    expect(headers).toMatchObject({
+      "user-agent": `firehose-fanout/${version}`,
+      "accept-encoding": "identity",
+    });
+    const own = await client().send({ ...get(url), headers: { "user-agent": "vendor-sdk/1" } }, never);
+    expect(JSON.parse(own.body).headers).toMatchObject({ "user-agent": "vendor-sdk/1" });
+  });
+
   test("without a body has none, and no length of one", async () => {
     const { url } = await serve(echo);
     const reply = JSON.parse((await client().send(get(url), never)).body);
@@ -153,6 +166,44 @@ describe("a reply", () => {
       expect(seen).toEqual(["/here"]);
     },
   );
+
+  test.each<[string, (bytes: Buffer) => Buffer]>([
+    ["gzip", zlib.gzipSync],
+    ["x-gzip", zlib.gzipSync],
+    ["GZIP", zlib.gzipSync],
+    ["deflate", zlib.deflateSync],
+    ["deflate", zlib.deflateRawSync],
+    ["br", zlib.brotliCompressSync],
+    ["zstd", zlib.zstdCompressSync],
+    ["identity", (bytes) => bytes],
+    ["deflate, gzip", (bytes) => zlib.gzipSync(zlib.deflateSync(bytes))],
+  ])("is decoded when it comes as %s, which nobody asked for", async (coding, encode) => {
+    const said = '{"code":200,"num_records_imported":3,"text":"ü"}';
+    const { url } = await serve((_, outgoing) => {
+      outgoing.writeHead(200, { "content-encoding": coding }).end(encode(Buffer.from(said)));
+    });
+    expect((await client().send(get(url), never)).body).toBe(said);
+  });
+
+  test("that says gzip and has no body, such as a 204, has none", async () => {
+    const { url } = await serve((_, outgoing) => {
+      outgoing.writeHead(200, { "content-encoding": "gzip" }).end();
+    });
+    expect((await client().send(get(url), never)).body).toBe("");
+  });
+
+  test.each<[string, string, Buffer]>([
+    ["is damaged", "gzip", zlib.gzipSync("{}").subarray(0, 12)],
+    ["is not what its header says", "br", Buffer.from("{}")],
+    ["is in a coding that nobody knows", "compress", Buffer.from("{}")],
+    ["inflates beyond what a reply may be", "gzip", zlib.gzipSync(Buffer.alloc(maxReplyBytes + 1))],
+  ])("that %s is no reply: nobody knows what the vendor stored", async (_, coding, bytes) => {
+    const { url } = await serve((__, outgoing) => {
+      outgoing.writeHead(200, { "content-encoding": coding }).end(bytes);
+    });
+    const error = await transportErrorOf(client().send(get(url), never));
+    expect(error.message).toMatch(/the reply is not in the coding that it names$/);
+  });
 
   test("has its headers in lower case, repeated ones joined, and text in UTF-8 however its bytes were cut", async () => {
     const { url } = await serve(async (_, outgoing) => {
@@ -471,7 +522,7 @@ describe("Retry-After", () => {
     ["1e3", undefined],
     ["7 s", undefined],
     ["7, 8", undefined],
-    ["99999999999999", undefined],
+    ["99999999999999", 86_400_000],
     ["soon", undefined],
     ["try 7", undefined],
     ["Monday 5", undefined],
@@ -502,6 +553,9 @@ describe("Retry-After", () => {
       await send(get(`${url}/?value=${encodeURIComponent(value)}`), never);
     expect((await asked("3")).retryAfterMs).toBe(3_000);
     expect((await asked("0")).retryAfterMs).toBe(0);
+    // A wait of years would be given up for good before it ends.
+    for (const forever of ["1000000000", "9".repeat(400), "Fri, 01 Jan 2999 00:00:00 GMT"])
+      expect((await asked(forever)).retryAfterMs).toBe(86_400_000);
     expect((await asked("Thu, 01 Jan 2026 12:01:00 GMT")).retryAfterMs).toBe(60_000);
     expect(await asked("soon")).not.toHaveProperty("retryAfterMs");
     expect(await send(get(url), never)).not.toHaveProperty("retryAfterMs");

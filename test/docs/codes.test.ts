@@ -24,6 +24,7 @@ const otherWords = new Map([
 const otherFiles = new Map([
   ["src/books/problems.ts", "what fanout books finds: each has its sentence beside its code"],
   ["src/books/query.ts", "the same"],
+  ["src/delivery/proxy.ts", "variables of the environment"],
   ["src/queues", "entries of queues that are not ours: each has its action beside its code"],
 ]);
 
