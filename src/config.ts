@@ -2,7 +2,7 @@
 import type { BreakerPolicy } from "./delivery/breaker.ts";
 import type { RetryPolicy } from "./delivery/retry.ts";
 import type { Sink } from "./delivery/sink.ts";
-import { policyShapes, sinkShape } from "./option-check.ts";
+import { policyShapes, routesShape, sinkShape } from "./option-check.ts";
 import { concealing } from "./routing/conceal.ts";
 import type { Metric } from "./routing/metric.ts";
 import { catalogRoutes, type Route } from "./routing/route.ts";
@@ -57,12 +57,6 @@ export class ConfigError extends Error {
   }
 }
 
-const names = must(
-  (value): value is Route["sinks"] =>
-    value === "*" ||
-    (Array.isArray(value) && [...value].every((name) => typeof name === "string" && name !== "")),
-  'must be "*" or a list of names',
-);
 const place = must(
   (value): value is string => typeof value === "string" && value !== "",
   "must be a folder or an s3:// URL",
@@ -75,7 +69,7 @@ const configShape = object(
     deadLetters: place,
     // Checked when it was loaded.
     metrics: optional(must(Array.isArray, "must be what loadCatalog returns")),
-    routes: optional(list(object<Route>({ metrics: names, sinks: names }, { closed: unrecognized }))),
+    routes: optional(routesShape),
     ...policyShapes,
   },
   { closed: unrecognized },

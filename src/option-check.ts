@@ -2,6 +2,7 @@
 import type { BreakerPolicy } from "./delivery/breaker.ts";
 import type { RetryPolicy } from "./delivery/retry.ts";
 import type { Sink } from "./delivery/sink.ts";
+import type { Route } from "./routing/route.ts";
 import {
   expected,
   list,
@@ -50,6 +51,15 @@ const lawfulName = must(
 
 /** What the check of a sink proves; its other members are the core's own to look at. */
 type Checked = Pick<Sink<unknown>, "name" | "limits"> & { readonly encode: unknown; readonly send: unknown };
+
+const names = must(
+  (value): value is Route["sinks"] =>
+    value === "*" ||
+    (Array.isArray(value) && [...value].every((name) => typeof name === "string" && name !== "")),
+  'must be "*" or a list of names',
+);
+
+export const routesShape = list(object<Route>({ metrics: names, sinks: names }, { closed: unrecognized }));
 
 export const sinkShape: Shape<Checked> = object<Checked>({
   name: lawfulName,
@@ -131,10 +141,58 @@ export const policyShapes = {
 
 /** Every problem of a worker's options in one sentence; none when they are right. */
 export function optionProblems(options: unknown): string[] {
-  return problemsOf(optionsShape, options, "the configuration");
+  return problemsOf(optionsShape, options, "the options");
 }
 
-const optionsShape = object<Policies & { readonly sinks: readonly Checked[] }>({
-  sinks: list(sinkShape),
-  ...policyShapes,
-});
+/** The worker's other members are its own to look at. */
+interface CheckedOptions extends Policies {
+  readonly sinks: readonly Checked[];
+  readonly source: unknown;
+  readonly receipts: unknown;
+  readonly deadLetters: unknown;
+  readonly metrics?: unknown;
+  readonly routes?: readonly Route[];
+  readonly clock?: unknown;
+  readonly random?: unknown;
+  readonly http?: unknown;
+  readonly owner?: unknown;
+  readonly log?: unknown;
+  readonly onRecords?: unknown;
+}
+
+const withMethods = (what: string, ...names: readonly string[]) =>
+  must(
+    (value): value is unknown =>
+      typeof value === "object" &&
+      value !== null &&
+      names.every((name) => typeof Reflect.get(value, name) === "function"),
+    `must be ${what}, with ${names.join(", ")}`,
+  );
+const store = withMethods("a store", "look", "read", "put", "putIfAbsent", "delete", "list");
+
+const optionsShape = object<CheckedOptions>(
+  {
+    sinks: list(sinkShape, { empty: "must name at least one sink" }),
+    source: must(
+      (value): value is unknown => typeof value === "function",
+      "must be a function that answers the store of a bucket",
+    ),
+    receipts: store,
+    deadLetters: store,
+    metrics: optional(must(Array.isArray, "must be what loadCatalog returns")),
+    routes: optional(routesShape),
+    clock: optional(withMethods("a clock", "now", "sleep", "signal")),
+    random: optional(called),
+    http: optional(called),
+    owner: optional(
+      must(
+        (value): value is unknown => typeof Reflect.get(Object(value), "id") === "string",
+        "must have an id",
+      ),
+    ),
+    log: optional(withMethods("a logger", "debug", "info", "warn", "error")),
+    onRecords: optional(called),
+    ...policyShapes,
+  },
+  { closed: unrecognized },
+);

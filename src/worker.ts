@@ -21,7 +21,9 @@ import { type Logger, silent } from "./log.ts";
 import { MissingSinks } from "./missing-sinks.ts";
 import { type HeldLane, runObject } from "./object-run.ts";
 import { optionProblems } from "./option-check.ts";
-import { everywhere, type Route } from "./routing/route.ts";
+import { concealing } from "./routing/conceal.ts";
+import type { Metric } from "./routing/metric.ts";
+import { catalogRoutes, everywhere, type Route } from "./routing/route.ts";
 import { type ObjectInfo, type ObjectStore, StoreError } from "./store/object-store.ts";
 
 export interface WorkerOptions {
@@ -32,7 +34,12 @@ export interface WorkerOptions {
   /** Claims, receipts and deferrals. Conditional writes must hold: without them two workers deliver the same object. */
   readonly receipts: ObjectStore;
   readonly deadLetters: ObjectStore;
-  /** Default: every event to every sink. */
+  /**
+   * The catalog, see `loadCatalog`: it says which sinks get a metric, and hides personal data from those that may not see
+   * it. Default: nothing is known of any metric, and nothing is hidden.
+   */
+  readonly metrics?: readonly Metric[];
+  /** Default: what the catalog says; without one, every event to every sink. */
   readonly routes?: readonly Route[];
   readonly limits?: Partial<WorkerLimits>;
   readonly retry?: Partial<RetryPolicy>;
@@ -121,15 +128,19 @@ export function createWorker(options: WorkerOptions): Worker {
   const owner = options.owner ?? { id: randomUUID() };
   const ownHttp = options.http === undefined ? createHttp({ clock }) : undefined;
   const breaker = { ...defaultBreakerPolicy, ...options.breaker };
-  checkNames(options.sinks.map(({ name }) => name));
+  const { metrics } = options;
+  const given =
+    metrics === undefined ? options.sinks : options.sinks.map((sink) => concealing(sink, metrics));
+  const names = given.map(({ name }) => name);
+  checkNames(names);
   // Claims are taken in the order of the names: two workers meet at the first one, and one of them holds nothing.
-  const sinks = options.sinks
+  const sinks = given
     .map((sink) => createSinkState(sink, clock, random, breaker, options.workers ?? 1))
     .sort((a, b) => (a.sink.name < b.sink.name ? -1 : 1));
   const core = {
     sinks,
     deadLetters: options.deadLetters,
-    routes: options.routes ?? everywhere,
+    routes: options.routes ?? (metrics === undefined ? everywhere : catalogRoutes(metrics, names)),
     limits: { ...defaultLimits, ...options.limits },
     retry: { ...defaultRetryPolicy, ...options.retry },
     clock,

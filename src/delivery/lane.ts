@@ -9,6 +9,7 @@ import {
 import type { LetterWriter } from "../dead-letter/store.ts";
 import { type EventHead, headOf, type MetricEvent } from "../event.ts";
 import { createIndexSet, type Ranges } from "../ranges.ts";
+import { checkAnswer, waitOf } from "./answer-check.ts";
 import { createBatcher, type ReadyBatch } from "./batch.ts";
 import { type Breaker, type BreakerPolicy, createBreaker } from "./breaker.ts";
 import { type Clock, orAborted, type Random } from "./clock.ts";
@@ -293,7 +294,8 @@ export function createLane(options: LaneOptions): Lane {
     if (attempt > 1) tally.retries++;
     try {
       const context = { signal: over.signal, attempt, http: options.http, clock };
-      const answer = await Promise.race([sink.send({ partition, items }, context), late]);
+      const answered = await Promise.race([sink.send({ partition, items }, context), late]);
+      const answer = checkAnswer(answered, items.length);
       const faults = "status" in answer ? [answer] : answer;
       const throttle = faults.find(isThrottle);
       if (throttle !== undefined) limiter.throttled(startedAt);
@@ -307,7 +309,7 @@ export function createLane(options: LaneOptions): Lane {
     } catch (error) {
       const reason = describe(error);
       if (isSinkUnavailable(error)) {
-        breaker.trip(reason, error.retryAfterMs);
+        breaker.trip(reason, waitOf(error.retryAfterMs));
         stop(reason);
       } else {
         failed(reason, startedAt);

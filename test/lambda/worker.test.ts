@@ -909,7 +909,7 @@ test("one worker serves all invocations of a function", async () => {
 });
 
 test("the handler is an async function without a callback, which Node 24 would refuse", async () => {
-  const handler = await handlerIn(createWorld(), []);
+  const handler = await handlerIn(createWorld(), [scriptedSink("a")]);
   expect(handler).toHaveLength(2);
   expect(handler(testEvent, context())).toBeInstanceOf(Promise);
 });
