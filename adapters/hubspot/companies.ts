@@ -21,8 +21,8 @@ export interface HubspotCompaniesOptions extends HubspotConnection {
   readonly properties?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /**
    * The company property (type datetime, or text) that keeps the time of a metric's newest event, so that a replay
-   * of an older one is filtered as superseded. Default `fanout_{metric}_at`. HubSpot has no conditional write: two
-   * workers that look and write at the same moment can still leave the older value.
+   * of an older one is filtered as superseded. Default `fanout_{metric}_at`. HubSpot has no conditional write: a
+   * writer that does not share the books can still leave the older value.
    */
   readonly timeProperty?: (metricName: string) => string;
   /**

@@ -81,10 +81,13 @@ export interface World {
 /** Attempts of one batch in `settle`: enough for what one lost reply leads to. */
 const attempts = 4;
 
-export function openWorld(subject: ConformanceSubject): World {
-  const clock = virtualClock();
+/** @param beside Its clock and its twin are this world's, too: the new sink is that of another process. */
+export function openWorld(subject: ConformanceSubject, beside?: World): World {
+  const clock = beside?.clock ?? virtualClock();
   const sink = subject.sink(clock);
-  const twin = subject.twin(clock);
+  // One is made for each sink, also where another one answers.
+  const own = subject.twin(clock);
+  const twin = beside?.twin ?? own;
   const now = clock.now();
   const event = (n: number) => subject.event?.(n, now) ?? sampleEvent(n, now);
 

@@ -3,13 +3,14 @@ import { deliveryCases } from "./cases/delivery.ts";
 import { mappingCases } from "./cases/mapping.ts";
 import { replyCases } from "./cases/replies.ts";
 import { timeCases } from "./cases/time.ts";
+import { writerCases } from "./cases/writers.ts";
 import type { ConformanceSubject } from "./subject.ts";
 
 export interface ConformanceCase {
   readonly name: string;
   /** Why it matters. */
   readonly promise: string;
-  /** It is about a request's reply, so a sink that makes none has nothing to keep. */
+  /** It is about requests and their replies, so a sink that makes none has nothing to keep. */
   readonly overHttp?: true;
   /** @throws AssertionError when the promise is broken. */
   run(subject: ConformanceSubject): Promise<void>;
@@ -18,6 +19,7 @@ export interface ConformanceCase {
 export const conformanceCases: readonly ConformanceCase[] = [
   ...mappingCases,
   ...deliveryCases,
+  ...writerCases,
   ...replyCases,
   ...timeCases,
 ];

@@ -53,6 +53,11 @@ describe("a configuration file's shape", () => {
       ["sinks.0.limits.itemsPerRequest: must be a whole number, 1 or more"],
     ],
     [
+      "a sink with two writers",
+      { ...good, sinks: [{ ...a, limits: { ...a.limits, writers: 2 } }] },
+      ["sinks.0.limits.writers: must be 1, or left out"],
+    ],
+    [
       "two sinks of one name",
       { ...good, sinks: [a, b, a] },
       ["two sinks are named a; their books would mix"],

@@ -14,6 +14,7 @@ import { type ConformanceSubject, sampleEvent, type Twin } from "../../src/testi
 
 const secret = "key-5d41402abc";
 const url = "https://honest.test/";
+const lookUrl = `${url}look`;
 const itemsPerRequest = 100;
 const bytesPerRequest = 200_000;
 /** Of a text without any ASCII, who counts characters sends three times the bytes: another case is there for that. */
@@ -23,21 +24,43 @@ export interface Payload {
   readonly id: string;
   readonly note: unknown;
 }
+/** What the vendor shows the newest of. */
+interface Dated extends Payload {
+  readonly about?: string;
+  readonly time?: number;
+  /** The time that it shows before the write, null for none. Left out: whatever that is. */
+  readonly expects?: number | null;
+}
 type HonestSink = Sink<Payload>;
 type Reply = readonly Outcome[] | Verdict;
 
-/** Stores each id once, refuses poison by its index, and says how many it took. */
+/**
+ * Stores each id once, refuses poison by its index, and says how many it took. Of an item that names what it is about
+ * it shows the time to who looks, and refuses it when what it expects is not there any more.
+ */
 function honestTwin(): Twin {
   const stored = new Map<string, number>();
+  const shown = new Map<string, number>();
   return {
     stored,
     handle: async (request) => {
       const text = await request.text();
       if (Buffer.byteLength(text) > vendorBytes) return Response.json({}, { status: 413 });
-      const items: readonly Payload[] = JSON.parse(text);
+      if (request.url === lookUrl) {
+        const subjects: readonly string[] = JSON.parse(text);
+        return Response.json({ times: subjects.map((about) => shown.get(about) ?? null) });
+      }
+      const items: readonly Dated[] = JSON.parse(text);
       if (items.length > itemsPerRequest) return Response.json({ error: "too many" }, { status: 400 });
+      const isLate = ({ about = "", expects }: Dated) =>
+        expects !== undefined && expects !== (shown.get(about) ?? null);
+      if (items.some(isLate)) return Response.json({ error: "it has changed" }, { status: 409 });
       const refused = items.flatMap(({ note }, index) => (note === "poison" ? [index] : []));
-      for (const { id, note } of items) if (note !== "poison") stored.set(id, 1);
+      for (const { id, note, about, time } of items) {
+        if (note === "poison") continue;
+        stored.set(id, 1);
+        if (about !== undefined && time !== undefined) shown.set(about, time);
+      }
       return Response.json({ taken: items.length - refused.length, refused });
     },
   };
@@ -106,6 +129,66 @@ export function subjectOf(change: (sink: HonestSink) => HonestSink = (sink) => s
   };
 }
 
+/** A sink of what is newest of each tenant: it looks at what the vendor shows before it writes. */
+export function looking(
+  limits: Partial<HonestSink["limits"]> = {},
+  { isConditional = false } = {},
+): (sink: HonestSink) => HonestSink {
+  return (sink) => ({
+    ...sink,
+    limits: { ...sink.limits, ...limits },
+    encode: (event) => {
+      const encoded = sink.encode(event);
+      if (!("payload" in encoded)) return encoded;
+      const { tenantId: about, time } = event;
+      const payload: Dated = { ...encoded.payload, about, time };
+      // What it expects is not known before the look.
+      return {
+        payload,
+        bytes: bytesOf(payload) + (isConditional ? '"expects":8640000000000000,'.length : 0),
+      };
+    },
+    send: async ({ partition, items }, context) => {
+      // It has made the payloads itself.
+      const dated = items.map(({ payload }): Dated => payload);
+      const body = JSON.stringify(dated.map(({ about }) => about));
+      const headers = { authorization: secret };
+      const reply = await context.http({ method: "POST", url: lookUrl, headers, body }, context.signal);
+      const failure = classifyReply("Honest", reply);
+      if (failure !== undefined) return failure;
+      const times = timesOf(reply.body);
+      if (times?.length !== items.length) return { status: "transient", reason: "Honest shows nothing" };
+      const isOld = dated.map(({ time = 0 }, index) => (times[index] ?? Number.NEGATIVE_INFINITY) > time);
+      const open = items.flatMap((item, index) => {
+        const payload: Dated = { ...item.payload, ...(isConditional && { expects: times[index] ?? null }) };
+        return isOld[index] ? [] : [{ ...item, payload }];
+      });
+      if (open.length === 0) return isOld.map((): Outcome => superseded);
+      const answer = await sink.send({ partition, items: open }, context);
+      // Another look may help.
+      if ("status" in answer && answer.status === "refused" && answer.code === "HTTP_409") {
+        return { status: "transient", reason: "Honest shows something else by now" };
+      }
+      if ("status" in answer) return isOld.includes(true) ? { status: "transient", reason: "again" } : answer;
+      const outcomes = [...answer];
+      return isOld.map((old) => (old ? superseded : (outcomes.shift() ?? superseded)));
+    },
+  });
+}
+
+const superseded: Outcome = { status: "filtered", reason: "superseded" };
+
+function timesOf(body: string): readonly (number | null)[] | undefined {
+  try {
+    const answer: unknown = JSON.parse(body);
+    if (typeof answer !== "object" || answer === null || !("times" in answer)) return undefined;
+    const isTime = (value: unknown): value is number | null => value === null || typeof value === "number";
+    return Array.isArray(answer.times) && answer.times.every(isTime) ? answer.times : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Changes what a call of `send` answers; `error` is what it threw instead. */
 function answering(
   change: (
@@ -155,6 +238,12 @@ export const brokenSinks: readonly BrokenSink[] = [
     breaks: "names and limits are usable",
     how: "a name with a slash",
     change: (sink) => ({ ...sink, name: "a/b" }),
+  },
+  {
+    breaks: "names and limits are usable",
+    how: "two writers, which no lease could count",
+    // What a sink without strict types could say.
+    change: (sink) => ({ ...sink, limits: { ...sink.limits, writers: 2 as 1 } }),
   },
   {
     breaks: "encoding is pure and the same for ever",
@@ -303,6 +392,21 @@ export const brokenSinks: readonly BrokenSink[] = [
         },
       };
     },
+  },
+  {
+    breaks: "the newest value stands when two send at once",
+    how: "a look before the write, by any number of workers",
+    change: looking(),
+  },
+  {
+    breaks: "the newest value stands when two send at once",
+    how: "one writer, which has two requests under way",
+    change: looking({ writers: 1 }),
+  },
+  {
+    breaks: "the newest value stands when two send at once",
+    how: "one request a worker, and any number of workers",
+    change: looking({ concurrency: 1 }),
   },
   {
     breaks: "401 and 403 make the sink unavailable",

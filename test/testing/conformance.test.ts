@@ -1,8 +1,16 @@
 import nodeTest from "node:test";
 import { describe, expect, expectTypeOf, test } from "vitest";
 import file from "../../adapters/file/twin.ts";
-import { conformanceCases, describeSink, scoreSink, type TestRunner } from "../../src/testing/index.ts";
-import { type BrokenSink, brokenSinks, subjectOf } from "./broken-sinks.ts";
+import hubspot from "../../adapters/hubspot/twin.ts";
+import type { Sink } from "../../src/index.ts";
+import {
+  type ConformanceSubject,
+  conformanceCases,
+  describeSink,
+  scoreSink,
+  type TestRunner,
+} from "../../src/testing/index.ts";
+import { type BrokenSink, brokenSinks, looking, subjectOf } from "./broken-sinks.ts";
 
 describeSink("an honest sink", subjectOf(), { describe, test });
 
@@ -88,6 +96,54 @@ describe("a sink that makes no requests", () => {
     );
   });
 });
+
+describe("of two sends at once the newest value stands", () => {
+  const name = "the newest value stands when two send at once";
+  const verdictOf = async (subject: ConformanceSubject) =>
+    (await scoreSink(subject)).cases.find((each) => each.name === name);
+
+  test.each([
+    ["declares one writer with one request under way", looking({ writers: 1, concurrency: 1 })],
+    ["has a vendor that writes on a condition", looking({}, { isConditional: true })],
+    ["lets its own sends wait for each other, and declares one writer", inTurn(looking({ writers: 1 }))],
+  ])("when the sink looks before it writes and %s", async (_, change) => {
+    const { cases } = await scoreSink(subjectOf(change));
+    expect(cases.filter(({ verdict }) => verdict === "broken")).toEqual([]);
+  });
+
+  test("but not where each worker lets its own sends wait, and there are several workers", async () => {
+    expect(await verdictOf(subjectOf(inTurn(looking())))).toMatchObject({
+      verdict: "broken",
+      problem: expect.stringMatching(/another worker sent a newer one before request 2 .*limits\.writers: 1/),
+    });
+  });
+
+  test("at HubSpot's companies because they declare one writer, and for no other reason", async () => {
+    const [, companies] = hubspot;
+    if (companies === undefined) throw new Error("HubSpot has two sinks");
+    expect(await verdictOf(companies)).toMatchObject({ verdict: "kept" });
+    const { writers, ...limits } = companies.sink().limits;
+    expect(writers).toBe(1);
+    const { cases } = await scoreSink({ ...companies, sink: () => ({ ...companies.sink(), limits }) });
+    expect(cases.filter(({ verdict }) => verdict === "broken")).toMatchObject([{ name }]);
+  });
+});
+
+/** The sink, one `send` of each of which waits for the one before. */
+function inTurn<P>(change: (sink: Sink<P>) => Sink<P>): (sink: Sink<P>) => Sink<P> {
+  return (given) => {
+    const sink = change(given);
+    let turn: Promise<unknown> = Promise.resolve();
+    return {
+      ...sink,
+      send(batch, context) {
+        const sent = turn.then(() => sink.send(batch, context));
+        turn = sent.catch(() => {});
+        return sent;
+      },
+    };
+  };
+}
 
 test("a vendor that never refuses a record needs a reason, not silence", async () => {
   const { poison, ...without } = subjectOf();

@@ -14,7 +14,8 @@ export const mappingCases: readonly ConformanceCase[] = [
     run: async (subject) => {
       const { sink } = openWorld(subject);
       assert.match(sink.name, /^[a-z0-9][a-z0-9-]*$/);
-      const { backoff, ...limits } = sink.limits;
+      const { backoff, writers, ...limits } = sink.limits;
+      assert.ok(writers === undefined || writers === 1, "limits.writers must be 1, or left out");
       for (const [name, limit] of Object.entries(limits)) {
         assert.ok(limit > 0 || name === "envelopeBytes", `limits.${name} must be over 0`);
       }
