@@ -17,6 +17,17 @@ export function waitOf(value: unknown): number | undefined {
   return Math.min(value, longestRetryAfterMs);
 }
 
+/** What is wrong with a sink's answer to so many items: the first thing, as {@link checkAnswer} tells it. */
+export function answerProblem(answer: unknown, items: number): string | undefined {
+  if (!Array.isArray(answer)) return verdictProblem(answer);
+  if (answer.length > items) return `${answer.length} outcomes for ${items} items`;
+  for (const outcome of answer) {
+    const problem = outcomeProblem(outcome);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
 /** Costs a look at each outcome; most are the same object, which is looked at once. */
 export function checkAnswer(answer: unknown, items: number): readonly Outcome[] | Verdict {
   if (Array.isArray(answer)) return checkOutcomes(answer, items);

@@ -16,6 +16,8 @@ export type Prepared<P> =
 
 /** The error that a bug in a mapping becomes: a letter for that record, and no more. */
 const encodeFailed = "ENCODE_FAILED";
+/** How the reason begins when the answer is none, rather than an error thrown. */
+export const wrongMapping = "the mapping is wrong: ";
 const tooLarge = "ITEM_TOO_LARGE";
 
 /** Encodes an event and measures the item. Pure, and never throws: a sink may be plain JavaScript, and wrong. */
@@ -24,7 +26,7 @@ export function prepare<P>(sink: Sink<P>, event: MetricEvent): Prepared<P> {
   try {
     const encoded = sink.encode(event);
     const problem = encodedProblem(encoded);
-    if (problem !== undefined) return { rejected: `the mapping is wrong: ${problem}`, code: encodeFailed };
+    if (problem !== undefined) return { rejected: `${wrongMapping}${problem}`, code: encodeFailed };
     if ("filtered" in encoded || "rejected" in encoded) return encoded;
     const { payload, bytes } = encoded;
     const most = Math.min(limits.bytesPerItem, limits.bytesPerRequest - (limits.envelopeBytes ?? 0));
@@ -35,9 +37,9 @@ export function prepare<P>(sink: Sink<P>, event: MetricEvent): Prepared<P> {
     const partition: unknown = sink.partition?.(event) ?? "";
     const coalesceKey: unknown = sink.coalesceKey?.(event);
     if (typeof partition !== "string")
-      return { rejected: `the mapping is wrong: partition is ${kindOf(partition)}`, code: encodeFailed };
+      return { rejected: `${wrongMapping}partition is ${kindOf(partition)}`, code: encodeFailed };
     if (coalesceKey !== undefined && typeof coalesceKey !== "string")
-      return { rejected: `the mapping is wrong: coalesceKey is ${kindOf(coalesceKey)}`, code: encodeFailed };
+      return { rejected: `${wrongMapping}coalesceKey is ${kindOf(coalesceKey)}`, code: encodeFailed };
     return { payload, bytes, partition, coalesceKey };
   } catch (error) {
     const name = error instanceof Error ? error.name : "unknown error";

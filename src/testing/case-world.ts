@@ -1,6 +1,7 @@
 // A new sink before a new twin, in time that moves by itself: what every conformance case begins with.
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
+import { answerProblem } from "../delivery/answer-check.ts";
 import { createBatcher } from "../delivery/batch.ts";
 import { prepare } from "../delivery/encode.ts";
 import { type Item, isSinkUnavailable, type Outcome, type Sink, type Verdict } from "../delivery/sink.ts";
@@ -20,6 +21,10 @@ export interface Result {
   readonly retryAfterMs: readonly (number | undefined)[];
   /** Everything that was returned or thrown, as a careless logger would print it. */
   readonly told: string;
+  /** What the core does not take of the answer, in a sentence; undefined when it takes all of it. */
+  readonly problem?: string | undefined;
+  /** The codes that the sink refused items with, or the whole batch. */
+  readonly codes: readonly string[];
   /** How many requests were made. */
   readonly requests: number;
   /** False when `send` neither returned nor threw, though nothing was left to wait for. */
@@ -166,8 +171,11 @@ export function openWorld(subject: ConformanceSubject, beside?: World): World {
       const answer = await clock.run(around === undefined ? begin() : around.watch(begin));
       const isTrue = requests === 0 || subject.makesNoRequests === undefined;
       assert.ok(isTrue, "the subject says that its sink makes no requests, and it made one");
+      const problem = answerProblem(answer, batch.length);
       const outcomes = asList(answer, batch.length);
       return {
+        problem,
+        codes: outcomes.flatMap((outcome) => ("code" in outcome ? outcome.code : [])),
         statuses: outcomes.map(({ status }) => status),
         retryAfterMs: outcomes.map((outcome) =>
           "retryAfterMs" in outcome ? outcome.retryAfterMs : undefined,
@@ -181,11 +189,11 @@ export function openWorld(subject: ConformanceSubject, beside?: World): World {
       const told = inspect(error, { depth: 9 });
       if (!isSinkUnavailable(error)) {
         const statuses = batch.map(() => "unknown" as const);
-        return { statuses, retryAfterMs: [], told, requests, settled: isSettled };
+        return { statuses, codes: [], retryAfterMs: [], told, requests, settled: isSettled };
       }
       const { retryAfterMs } = error;
       const statuses = batch.map(() => "unavailable" as const);
-      return { statuses, retryAfterMs: [retryAfterMs], told, requests, settled: isSettled };
+      return { statuses, codes: [], retryAfterMs: [retryAfterMs], told, requests, settled: isSettled };
     } finally {
       settled.abort();
     }
@@ -248,6 +256,7 @@ export function openWorld(subject: ConformanceSubject, beside?: World): World {
 }
 
 function asList(answer: readonly Outcome[] | Verdict, count: number): readonly (Outcome | Verdict)[] {
+  assert.ok(typeof answer === "object" && answer !== null, "send must return outcomes, or a verdict");
   if ("status" in answer) return Array.from({ length: count }, () => answer);
   assert.equal(answer.length, count, "send must return one outcome an item");
   return answer;

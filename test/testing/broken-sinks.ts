@@ -220,6 +220,18 @@ function answering(
   });
 }
 
+/** What a sink without types returns. */
+const untyped = (value: unknown): never => value as never;
+
+/** Refuses items with another code. */
+function recoded(code: string): (sink: HonestSink) => HonestSink {
+  return answering((answer, error) => {
+    const kept = pass(answer, error);
+    if ("status" in kept) return kept;
+    return kept.map((outcome) => (outcome.status === "rejected" ? { ...outcome, code } : outcome));
+  });
+}
+
 /** What it would have been. */
 function pass(answer: Reply | undefined, error: unknown): Reply {
   if (answer === undefined) throw error;
@@ -244,6 +256,60 @@ export const brokenSinks: readonly BrokenSink[] = [
     how: "two writers, which no lease could count",
     // What a sink without strict types could say.
     change: (sink) => ({ ...sink, limits: { ...sink.limits, writers: 2 as 1 } }),
+  },
+  {
+    breaks: "encode answers at once, with an item or a reason",
+    how: "a promise of an item",
+    // What an async function of plain JavaScript does; of every event it would break all cases.
+    change: (sink) => ({
+      ...sink,
+      encode: (event) =>
+        event.data["note"] === "poison" ? untyped(Promise.resolve(sink.encode(event))) : sink.encode(event),
+    }),
+  },
+  {
+    breaks: "encode answers at once, with an item or a reason",
+    how: "an item without its bytes",
+    change: (sink) => ({
+      ...sink,
+      encode: (event) => {
+        const encoded = sink.encode(event);
+        const isBad = "payload" in encoded && event.data["note"] === "poison";
+        return isBad ? untyped({ payload: encoded.payload }) : encoded;
+      },
+    }),
+  },
+  {
+    breaks: "every answer is one that the core takes",
+    how: "a misspelt verdict",
+    change: answering((answer, error, { status }) => {
+      const kept = pass(answer, error);
+      return "status" in kept && status === 400 ? untyped({ ...kept, status: "refuzed" }) : kept;
+    }),
+  },
+  {
+    breaks: "every answer is one that the core takes",
+    how: "a rejection without a code",
+    change: answering((answer, error) => {
+      const kept = pass(answer, error);
+      if ("status" in kept) return kept;
+      return kept.map((outcome) =>
+        outcome.status === "rejected" ? untyped({ status: "rejected", reason: outcome.reason }) : outcome,
+      );
+    }),
+  },
+  {
+    breaks: "every answer is one that the core takes",
+    how: "a code in lower case",
+    change: recoded("not-valid"),
+  },
+  {
+    breaks: "every answer is one that the core takes",
+    how: "a code that its refusals do not explain",
+    change: (sink) => ({
+      ...recoded("ODD")(sink),
+      refusals: { OTHER: { meaning: "Other.", action: "None." } },
+    }),
   },
   {
     breaks: "encoding is pure and the same for ever",

@@ -1,10 +1,12 @@
 // What `send` promises about items: as many as the limits say, one outcome each, the same ones again.
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
+import { adviceFor } from "../../dead-letter/refusals.ts";
 import { prepare } from "../../delivery/encode.ts";
 import type { MetricEvent } from "../../event.ts";
-import { assertOnly, openWorld, storedIn } from "../case-world.ts";
+import { assertOnly, itemsOf, openWorld, storedIn } from "../case-world.ts";
 import type { ConformanceCase } from "../conformance.ts";
+import type { Fault } from "../faults.ts";
 import type { TwinHandler } from "../twin.ts";
 
 /** Everything of a value, whatever it is made of. */
@@ -68,6 +70,39 @@ export const deliveryCases: readonly ConformanceCase[] = [
           5 - places.length,
           "the twin holds another number of records than the good ones",
         );
+      }
+    },
+  },
+  {
+    name: "every answer is one that the core takes",
+    promise:
+      "An outcome that is none is unknown, and sent again for nothing; a code that nobody explains helps no operator.",
+    run: async (subject) => {
+      const poison = subject.poison?.bind(subject);
+      const world = openWorld(subject);
+      const { refusals } = world.sink;
+      const bad =
+        poison === undefined ? [] : itemsOf(world.sink, world.alongside(poison(100, world.clock.now())));
+      const good = world.items(2);
+      const faults: readonly (Fault | undefined)[] = [
+        undefined,
+        ...[400, 409, 413, 429, 500].map((status): Fault => ({ kind: "status", status, body: "{}" })),
+        { kind: "garbled", body: "<html>" },
+        { kind: "status", status: 429, headers: { "retry-after": "31536000" } },
+      ];
+      for (const fault of faults) {
+        for (const batch of [good, [...good, ...bad], good.slice(0, 1), bad]) {
+          if (batch.length === 0) continue;
+          const { problem, codes } = await openWorld(subject).send(
+            batch,
+            fault === undefined ? {} : { fault },
+          );
+          assert.ok(problem === undefined, `the answer is wrong: ${problem}`);
+          for (const code of codes) {
+            const isKnown = refusals === undefined || adviceFor(code, refusals) !== undefined;
+            assert.ok(isKnown, `the sink's refusals do not explain its code ${code}`);
+          }
+        }
       }
     },
   },

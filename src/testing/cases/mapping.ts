@@ -1,10 +1,12 @@
 // What a mapping promises: the same bytes for ever, truth about their number, and nothing of one tenant at another's.
 import assert from "node:assert/strict";
-import { prepare } from "../../delivery/encode.ts";
+import { gunzipSync } from "node:zlib";
+import { type Prepared, prepare, wrongMapping } from "../../delivery/encode.ts";
+import type { MetricEvent } from "../../event.ts";
 import { freeze, itemsOf, openWorld, storedIn, type World } from "../case-world.ts";
 import type { ConformanceCase } from "../conformance.ts";
 import { hostileEvents } from "../hostile.ts";
-import { ofTenant, privateValue } from "../subject.ts";
+import { type ConformanceSubject, ofTenant, privateValue } from "../subject.ts";
 import type { TwinHandler } from "../twin.ts";
 
 export const mappingCases: readonly ConformanceCase[] = [
@@ -30,6 +32,19 @@ export const mappingCases: readonly ConformanceCase[] = [
       for (const [code, { meaning, action }] of Object.entries(sink.refusals ?? {})) {
         assert.match(code, /^[A-Z][A-Z0-9_]*$/);
         assert.ok(meaning !== "" && action !== "", `${code} needs a meaning and an action`);
+      }
+    },
+  },
+  {
+    name: "encode answers at once, with an item or a reason",
+    promise:
+      "The core measures what `encode` makes and tells operators its codes; a promise or an item without bytes it cannot send.",
+    run: async (subject) => {
+      const world = openWorld(subject);
+      const events = [...Array.from({ length: 20 }, (_, n) => world.event(n)), ...poisoned(subject, world)];
+      for (const event of events) {
+        const problem = preparedProblem(prepare(world.sink, freeze(event)));
+        assert.ok(problem === undefined, problem);
       }
     },
   },
@@ -75,8 +90,10 @@ export const mappingCases: readonly ConformanceCase[] = [
         const items = choose(world);
         const bodies: number[] = [];
         const measure: TwinHandler = async (request) => {
-          const compressed = request.headers.has("content-encoding");
-          if (!compressed) bodies.push((await request.clone().arrayBuffer()).byteLength);
+          const coding = request.headers.get("content-encoding");
+          const body = Buffer.from(await request.clone().arrayBuffer());
+          if (coding === null || coding === "gzip")
+            bodies.push((coding === null ? body : gunzipSync(body)).byteLength);
           return await world.twin.handle(request);
         };
         await world.send(items, { handle: measure });
@@ -170,6 +187,17 @@ export const mappingCases: readonly ConformanceCase[] = [
     },
   },
 ];
+
+/** Those that the vendor refuses, where the subject can make one. */
+function poisoned(subject: ConformanceSubject, world: World): MetricEvent[] {
+  return subject.poison === undefined ? [] : [subject.poison(0, world.clock.now())];
+}
+
+/** A wrong mapping's, as the core tells it; one that throws is another case's to see. */
+function preparedProblem(prepared: Prepared<unknown>): string | undefined {
+  const isWrong = "rejected" in prepared && prepared.rejected.startsWith(wrongMapping);
+  return isWrong ? prepared.rejected : undefined;
+}
 
 const dayMs = 86_400_000;
 
