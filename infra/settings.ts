@@ -3,6 +3,7 @@ import type { Node } from "constructs";
 import * as z from "zod";
 import { numbersBySink, ratesForm } from "../config/rates.ts";
 import { ConfigError } from "../src/index.ts";
+import { keyArnForm } from "./key.ts";
 import type { EventFanoutProps } from "./pipeline.ts";
 
 export type Settings = Omit<EventFanoutProps, "metrics" | "code"> & { readonly stack: string };
@@ -80,6 +81,10 @@ const schema = z
       .string()
       .regex(/^arn:aws[\w-]*:iam::(\d{12}|aws):policy\//, "must be the ARN of a managed policy")
       .exactOptional(),
+    kmsKey: z
+      .string()
+      .regex(keyArnForm, "must be the ARN of a KMS key, and of no alias: arn:aws:kms:…:key/…")
+      .exactOptional(),
     vpcSubnets: idsOf("subnet").exactOptional(),
     vpcSecurityGroups: idsOf("sg").exactOptional(),
     tags: z
@@ -116,7 +121,8 @@ export function readSettings(node: Node): Settings {
     result.data;
   const { tenantDirectory, tenantDirectoryDown, tenantDirectorySecret, ...rest } = others;
   const { concurrency, rates, ...plain } = rest;
-  const { strictTrust, vpcSubnets, vpcSecurityGroups, tags, permissionsBoundary, ...settings } = plain;
+  const { strictTrust, vpcSubnets, vpcSecurityGroups, tags, permissionsBoundary, kmsKey, ...settings } =
+    plain;
   return {
     ...settings,
     timestream: { database: timestreamDatabase, create: createTimestreamDatabase === "true" },
@@ -128,6 +134,7 @@ export function readSettings(node: Node): Settings {
     ...concurrencies(concurrency),
     ...(rates !== undefined && { rates: numbersBySink(rates) }),
     ...(permissionsBoundary !== undefined && { permissionsBoundaryArn: permissionsBoundary }),
+    ...(kmsKey !== undefined && { kmsKeyArn: kmsKey }),
     ...(vpcSubnets !== undefined &&
       vpcSecurityGroups !== undefined && {
         vpc: { subnetIds: vpcSubnets, securityGroupIds: vpcSecurityGroups },

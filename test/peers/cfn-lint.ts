@@ -28,6 +28,7 @@ const templates: Readonly<Record<string, Partial<EventFanoutProps>>> = {
     quietMinutes: 60,
     eventAccounts: ["123456789012"],
     alarmEmail: "ops@example.com",
+    kmsKeyArn: "arn:aws:kms:us-east-1:123456789012:key/0123abcd-0123-0123-0123-0123456789ab",
   },
 };
 

@@ -19,6 +19,7 @@ import { AwsRefusal, awsJson, numberOf, textOf } from "../../support/aws-json.ts
 import { createS3Twin, type S3Twin, s3Refusal } from "../../support/s3-twin.ts";
 import { type SinkName, serveVendors, type Vendors } from "../../support/vendors.ts";
 import type { Synthesised } from "../synthesised.ts";
+import { type KeyUse, keysOf } from "./keys.ts";
 import { account, createNames, type Names, region } from "./names.ts";
 import { type Access, isAllowed, type Policies, usualContext } from "./policy.ts";
 import { createQueue, type Message, type Queue } from "./queue.ts";
@@ -40,7 +41,9 @@ export interface World {
   /** Names of the two buckets. */
   readonly data: string;
   readonly books: string;
-  /** Every request to S3, SQS, Secrets Manager and Timestream, in order. */
+  /** ARN of the customer's key with which the running template encrypts; undefined where it does not. */
+  readonly key: string | undefined;
+  /** Every request to S3, SQS, Secrets Manager, Timestream and, through these, to KMS, in order. */
   readonly asked: readonly Asked[];
   /** Every line that functions wrote. */
   readonly lines: readonly string[];
@@ -90,6 +93,8 @@ interface Lambda {
   readonly servers: readonly ServedTwin[];
   /** What Lambda itself does in the name of the function's role. */
   may(action: string, resource: string): boolean;
+  /** Whether the role may use the key that stands before what it wants; also when there is none. */
+  mayUse(use: KeyUse | undefined): boolean;
 }
 
 export async function createWorld(made: Synthesised, options: WorldOptions = {}): Promise<World> {
@@ -120,6 +125,9 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     lines,
     invocations,
     paused,
+    get key() {
+      return running.keys.any;
+    },
     get workers() {
       return running.mappings.length;
     },
@@ -188,6 +196,8 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     const isAllowed = ["sqs:GetQueueAttributes", "sqs:ReceiveMessage"].map((action) =>
       lambda.may(action, queueArn(queue)),
     );
+    // What it cannot decrypt it is not given.
+    isAllowed.push(lambda.mayUse(running.keys.ofMessages(queue.name)));
     return isAllowed.every(Boolean) ? queue.receive(most) : [];
   }
 
@@ -202,6 +212,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     readonly queues: ReadonlyMap<string, Queue>;
     readonly subscribed: readonly Queue[];
     readonly roles: ReadonlyMap<string, readonly Statement[]>;
+    readonly keys: ReturnType<typeof keysOf>;
     readonly mappings: readonly {
       readonly lambda: Lambda;
       readonly queue: Queue;
@@ -234,6 +245,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
       };
     };
 
+    const keys = keysOf(resources, names);
     const queues = new Map<string, Queue>();
     for (const { id, properties } of all("AWS::SQS::Queue")) {
       const { maxReceiveCount, deadLetterTargetArn } = fieldsOf(properties["RedrivePolicy"]);
@@ -261,7 +273,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     const queueOf = (arn: unknown) => queueNamed(names.resolve(flatten(arn)).split(":").at(-1) ?? "");
 
     const lambdas = await Promise.all(
-      all("AWS::Lambda::Function").map((each) => start(each, names, policiesOf, queues)),
+      all("AWS::Lambda::Function").map((each) => start(each, names, policiesOf, queues, keys)),
     );
     const lambdaNamed = (name: string): Lambda => {
       const lambda = lambdas.find((each) => each.name === name);
@@ -272,6 +284,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
       lambdas,
       queues,
       roles: ofRole,
+      keys,
       subscribed: all("AWS::SNS::Subscription")
         .filter(({ properties }) => properties["Protocol"] === "sqs")
         .map(({ properties }) => queueOf(properties["Endpoint"])),
@@ -293,6 +306,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     names: Names,
     policiesOf: Deployment["policiesOf"],
     queues: ReadonlyMap<string, Queue>,
+    keys: Deployment["keys"],
   ): Promise<Lambda> {
     const role = names.resolve(flatten(properties["Role"]));
     const entry = entryOf(id);
@@ -308,9 +322,10 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
       asked.push({ ...full, allowed });
       return allowed;
     };
+    const mayUse = (use: KeyUse | undefined) => use === undefined || check(use);
     const servers = await Promise.all([
-      serveTwin(guardedS3(check)),
-      serveTwin(secrets(check)),
+      serveTwin(guardedS3(check, keys)),
+      serveTwin(secrets(check, keys)),
       serveTwin(guardedQueues(check, queues)),
       serveTwin(guardedTimestream(check)),
     ]);
@@ -339,13 +354,13 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     for (const action of ["logs:CreateLogStream", "logs:PutLogEvents"]) {
       may(action, `arn:aws:logs:${region}:${account}:log-group:${logs}:log-stream:1`);
     }
-    return { name: id, entry, role, sandbox, servers, may };
+    return { name: id, entry, role, sandbox, servers, may, mayUse };
   }
 
   type Check = (access: Omit<Access, "principal">) => boolean;
 
   /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html */
-  function guardedS3(check: Check): TwinHandler {
+  function guardedS3(check: Check, keys: Deployment["keys"]): TwinHandler {
     return async (request) => {
       const url = new URL(request.url);
       const [, bucket = "", path = ""] = /^\/([^/]*)\/?(.*)$/s.exec(url.pathname) ?? [];
@@ -361,8 +376,15 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
       const { action, context } = s3Action(request.method, key, url.searchParams, request.headers);
       const resource = key === "" ? arn : `${arn}/${key}`;
       if (!check({ action, resource, context })) return refuse("AccessDenied");
+      const put = request.method === "PUT" ? keys.ofObjects("kms:GenerateDataKey", bucket) : undefined;
+      if (put !== undefined && !check(put)) return refuse("AccessDenied");
       const usual = async () => await s3.handle(request);
       const answer = await (world.s3Fault === undefined ? usual() : world.s3Fault(request, usual));
+      const got =
+        request.method === "GET" && key !== "" && answer.ok
+          ? keys.ofObjects("kms:Decrypt", bucket)
+          : undefined;
+      if (got !== undefined && !check(got)) return refuse("AccessDenied");
       // S3 says that a key is free only to whom may list.
       if (answer.status === 404 && key !== "") {
         if (!check({ action: "s3:ListBucket", resource: arn, context: {} })) return refuse("AccessDenied");
@@ -393,7 +415,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     });
   }
 
-  function secrets(check: Check): TwinHandler {
+  function secrets(check: Check, keys: Deployment["keys"]): TwinHandler {
     const env = vendors.env;
     const of = (prefix: string) =>
       JSON.stringify(Object.fromEntries(Object.entries(env).filter(([name]) => name.startsWith(prefix))));
@@ -405,7 +427,9 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
           const name = textOf(input["SecretId"]);
           // Six characters of the service's own end an ARN.
           const resource = `arn:aws:secretsmanager:${region}:${account}:secret:${name}-Ab3dEf`;
-          if (!check({ action: "secretsmanager:GetSecretValue", resource, context: {} })) {
+          const use = keys.ofSecret(resource);
+          const isAllowed = check({ action: "secretsmanager:GetSecretValue", resource, context: {} });
+          if (!isAllowed || (use !== undefined && !check(use))) {
             throw new AwsRefusal("AccessDeniedException", "a-message");
           }
           return { Name: name, SecretString: of(`${name.split("/").at(-1)?.toUpperCase()}_`) };
