@@ -3,6 +3,7 @@ import { Duration, Stack } from "aws-cdk-lib";
 import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
 import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
 import * as iam from "aws-cdk-lib/aws-iam";
+import type * as kms from "aws-cdk-lib/aws-kms";
 import type * as lambda from "aws-cdk-lib/aws-lambda";
 import * as sns from "aws-cdk-lib/aws-sns";
 import * as subscriptions from "aws-cdk-lib/aws-sns-subscriptions";
@@ -36,6 +37,7 @@ export interface AlarmsProps {
   readonly quietRules?: readonly QuietRule[];
   /** Gets the alarms by mail. Default: nobody does. */
   readonly email?: string;
+  readonly key?: kms.IKey | undefined;
 }
 
 /** A rule that should match something all the time. */
@@ -57,9 +59,13 @@ const silentMinutes = 15;
 const minute = 60_000;
 
 export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
-  const { deliveries, stream, undelivered, reconciler, quietMinutes, email } = props;
+  const { deliveries, stream, undelivered, reconciler, quietMinutes, email, key } = props;
   const scope = new Construct(parent, "Alarms");
-  const topic = new sns.Topic(scope, "Topic", { displayName: "firehose-fanout", enforceSSL: true });
+  const topic = new sns.Topic(scope, "Topic", {
+    displayName: "firehose-fanout",
+    enforceSSL: true,
+    ...(key !== undefined && { masterKey: key }),
+  });
   topic.addToResourcePolicy(
     new iam.PolicyStatement({
       principals: [new iam.ServicePrincipal("cloudwatch.amazonaws.com")],

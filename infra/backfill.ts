@@ -4,6 +4,7 @@ import type * as iam from "aws-cdk-lib/aws-iam";
 import type * as s3 from "aws-cdk-lib/aws-s3";
 import { Construct } from "constructs";
 import type { Delivery } from "./delivery.ts";
+import { objectKeyPermissions } from "./key.ts";
 import { createRole, forThisAccount } from "./role.ts";
 
 export interface BackfillProps {
@@ -46,6 +47,7 @@ export function createBackfill(
         resources: [books.arnForObjects(`${reportsPrefix}*`)],
         wildcard: "A report is named after its job.",
       },
+      ...objectKeyPermissions(scope, { reads: [books], writes: [books] }),
     ],
   });
 }

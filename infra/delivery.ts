@@ -2,6 +2,7 @@
 import { Duration, Stack } from "aws-cdk-lib";
 import * as events from "aws-cdk-lib/aws-events";
 import * as targets from "aws-cdk-lib/aws-events-targets";
+import type * as kms from "aws-cdk-lib/aws-kms";
 import * as lambda from "aws-cdk-lib/aws-lambda";
 import type * as sns from "aws-cdk-lib/aws-sns";
 import * as subscriptions from "aws-cdk-lib/aws-sns-subscriptions";
@@ -12,6 +13,7 @@ import { writersPrefix } from "../src/books/writer-lease.ts";
 import { intakeLane } from "../src/dead-letter/dead-letter.ts";
 import { receives } from "../src/lambda/come-back.ts";
 import { createFunction, type Vpc } from "./function.ts";
+import { objectKeyPermissions, queueKeyPermissions } from "./key.ts";
 import { dataPrefix, deadLettersPrefix, receiptsPrefix } from "./prefixes.ts";
 import { createDeadLetterQueue, safeQueue } from "./queue.ts";
 import type { Permission } from "./role.ts";
@@ -36,6 +38,7 @@ export interface DeliveryProps {
   /** The database of the sink `timestream`. */
   readonly timestreamDatabase: string;
   readonly vpc?: Vpc | undefined;
+  readonly key?: kms.IKey | undefined;
 }
 
 export interface Delivery {
@@ -61,12 +64,12 @@ const queueDays = 4;
 const batchSize = 1;
 
 export function createDelivery(parent: Construct, props: DeliveryProps): Delivery {
-  const { name, sinks, topic, storage, concurrency } = props;
+  const { name, sinks, topic, storage, concurrency, key } = props;
   const rates = Object.entries(props.rates).filter(([sink]) => sinks.includes(sink));
   const scope = new Construct(parent, `Delivery-${name}`);
-  const deadLetters = createDeadLetterQueue(scope, "DeadLetters");
+  const deadLetters = createDeadLetterQueue(scope, "DeadLetters", key);
   const queue = new sqs.Queue(scope, "Queue", {
-    ...safeQueue,
+    ...safeQueue(key),
     visibilityTimeout: Duration.seconds(workerSeconds * visibilityShare),
     retentionPeriod: Duration.days(queueDays),
     deadLetterQueue: { queue: deadLetters, maxReceiveCount: receives },
@@ -78,6 +81,7 @@ export function createDelivery(parent: Construct, props: DeliveryProps): Deliver
 
   const common = {
     vpc: props.vpc,
+    key,
     memoryMb,
     timeoutSeconds: workerSeconds,
     secrets: secretsOf(sinks).map((adapter) => `${props.secretPrefix}${adapter}`),
@@ -108,6 +112,7 @@ export function createDelivery(parent: Construct, props: DeliveryProps): Deliver
         ],
         resources: [queue.queueArn],
       },
+      ...queueKeyPermissions(scope, queue),
     ],
   });
   new lambda.EventSourceMapping(scope, "Trigger", {
@@ -181,6 +186,7 @@ function deliveryPermissions(scope: Construct, props: DeliveryProps): readonly P
       ]),
       wildcard: "Claims and deferrals are named after objects; each function has those of its sinks alone.",
     },
+    ...objectKeyPermissions(scope, { reads: [data, books], writes: [books] }),
     ...timestreamPermissions(scope, sinks, timestreamDatabase),
   ];
 }

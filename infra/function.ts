@@ -1,10 +1,13 @@
 // One Lambda function: Node 24 on arm64, its own log group, and a role with exactly what it is given.
-import { Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
+import { Duration, RemovalPolicy } from "aws-cdk-lib";
+import type * as kms from "aws-cdk-lib/aws-kms";
 import * as lambda from "aws-cdk-lib/aws-lambda";
 import * as logs from "aws-cdk-lib/aws-logs";
 import type { Construct } from "constructs";
+import { secretKeyPermissions } from "./key.ts";
 import { namespaceOf } from "./metrics.ts";
 import { createRole, type Permission } from "./role.ts";
+import { secretArn } from "./secret.ts";
 
 export interface FunctionProps {
   readonly description: string;
@@ -17,6 +20,8 @@ export interface FunctionProps {
   readonly secrets: readonly string[];
   /** The network that the function runs in. Default: Lambda's own, which reaches every vendor. */
   readonly vpc?: Vpc | undefined;
+  /** Encrypts the log, and perhaps the secrets. Default: AWS's own. */
+  readonly key?: kms.IKey | undefined;
 }
 
 /** Subnets with a way out, such as a NAT gateway: vendors and AWS's own services are reached through it. */
@@ -29,10 +34,11 @@ export interface Vpc {
 const logRetention = logs.RetentionDays.ONE_MONTH;
 
 export function createFunction(scope: Construct, id: string, props: FunctionProps): lambda.Function {
-  const { description, code, environment, memoryMb, timeoutSeconds, permissions, secrets, vpc } = props;
+  const { description, code, environment, memoryMb, timeoutSeconds, permissions, secrets, vpc, key } = props;
   const logGroup = new logs.LogGroup(scope, `${id}Logs`, {
     retention: logRetention,
     removalPolicy: RemovalPolicy.DESTROY,
+    ...(key !== undefined && { encryptionKey: key }),
   });
   const role = createRole(scope, `${id}Role`, {
     principal: "lambda.amazonaws.com",
@@ -42,6 +48,7 @@ export function createFunction(scope: Construct, id: string, props: FunctionProp
       { actions: ["logs:CreateLogStream", "logs:PutLogEvents"], resources: [logGroup.logGroupArn] },
       ...permissions,
       ...secretsPermission(scope, secrets),
+      ...secretKeyPermissions(scope, key, secrets),
       ...(vpc === undefined ? [] : [vpcPermission]),
     ],
   });
@@ -55,6 +62,7 @@ export function createFunction(scope: Construct, id: string, props: FunctionProp
     timeout: Duration.seconds(timeoutSeconds),
     role,
     logGroup,
+    // Its variables are names and numbers, no secrets: Lambda's own key is enough for them.
     environment: {
       ...environment,
       METRICS_NAMESPACE: namespaceOf(scope),
@@ -72,8 +80,7 @@ export function createFunction(scope: Construct, id: string, props: FunctionProp
 export function secretsPermission(scope: Construct, names: readonly string[]): readonly Permission[] {
   return names.map((name) => ({
     actions: ["secretsmanager:GetSecretValue"],
-    // Secrets Manager ends an ARN in six characters of its own, which nobody knows before the secret is made.
-    resources: [Stack.of(scope).formatArn({ service: "secretsmanager", resource: `secret:${name}-??????` })],
+    resources: [secretArn(scope, name)],
   }));
 }
 

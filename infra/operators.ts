@@ -1,12 +1,14 @@
 // The role of people who run the `fanout` commands against a deployment: what these need, and nothing more.
 import { Stack } from "aws-cdk-lib";
 import * as iam from "aws-cdk-lib/aws-iam";
+import type * as sqs from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 import { deferralsPrefix } from "../src/books/books.ts";
 import { writersPrefix } from "../src/books/writer-lease.ts";
 import { manifestsPrefix, reportsPrefix } from "./backfill.ts";
 import { timestreamPermissions } from "./delivery.ts";
 import { secretsPermission } from "./function.ts";
+import { objectKeyPermissions, queueKeyPermissions, secretKeyPermissions } from "./key.ts";
 import { dataPrefix, deadLettersPrefix, errorPrefix, receiptsPrefix } from "./prefixes.ts";
 import { createRole } from "./role.ts";
 import { secretsOf } from "./sinks.ts";
@@ -19,17 +21,18 @@ export interface OperatorsProps {
   readonly storage: Storage;
   readonly streamArn: string;
   /** Queues whose messages `fanout dlq --queue` puts back: the rules' and the deliveries'. */
-  readonly queueArns: readonly string[];
+  readonly queues: readonly sqs.Queue[];
   readonly backfill: iam.Role;
   readonly secretPrefix: string;
   readonly timestreamDatabase: string;
 }
 
 export function createOperators(parent: Construct, props: OperatorsProps): iam.Role {
-  const { principals, sinks, storage, streamArn, queueArns, backfill, secretPrefix } = props;
+  const { principals, sinks, storage, streamArn, queues, backfill } = props;
   const { data, books } = storage;
   const scope = new Construct(parent, "Operators");
   const stack = Stack.of(scope);
+  const secrets = secretsOf(sinks).map((adapter) => `${props.secretPrefix}${adapter}`);
   return createRole(scope, "Role", {
     principal: new iam.CompositePrincipal(...principals.map((arn) => new iam.ArnPrincipal(arn))),
     description: "What the fanout commands need",
@@ -67,7 +70,7 @@ export function createOperators(parent: Construct, props: OperatorsProps): iam.R
       { actions: ["firehose:PutRecordBatch"], resources: [streamArn] },
       {
         actions: ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"],
-        resources: queueArns,
+        resources: queues.map(({ queueArn }) => queueArn),
       },
       {
         actions: ["s3:PutObject"],
@@ -90,10 +93,10 @@ export function createOperators(parent: Construct, props: OperatorsProps): iam.R
         wildcard: "A job's name is a number that AWS gives it.",
       },
       { actions: ["iam:PassRole"], resources: [backfill.roleArn] },
-      ...secretsPermission(
-        scope,
-        secretsOf(sinks).map((adapter) => `${secretPrefix}${adapter}`),
-      ),
+      ...secretsPermission(scope, secrets),
+      ...objectKeyPermissions(scope, { reads: [data, books], writes: [books] }),
+      ...queues.slice(0, 1).flatMap((queue) => queueKeyPermissions(scope, queue)),
+      ...secretKeyPermissions(scope, books.encryptionKey, secrets),
       ...timestreamPermissions(scope, sinks, props.timestreamDatabase),
     ],
   });

@@ -2,6 +2,7 @@
 import { Stack, Tags } from "aws-cdk-lib";
 import type * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
 import * as iam from "aws-cdk-lib/aws-iam";
+import type * as kms from "aws-cdk-lib/aws-kms";
 import * as lambda from "aws-cdk-lib/aws-lambda";
 import * as sns from "aws-cdk-lib/aws-sns";
 import type * as sqs from "aws-cdk-lib/aws-sqs";
@@ -14,6 +15,7 @@ import { createChat, type SlackChannel } from "./chat.ts";
 import { createDashboard } from "./dashboard.ts";
 import { createDelivery, type Delivery } from "./delivery.ts";
 import type { Vpc } from "./function.ts";
+import { importKey } from "./key.ts";
 import { createOperators } from "./operators.ts";
 import { createReconciliation } from "./reconciliation.ts";
 import { createRules, type Rules } from "./rules.ts";
@@ -88,6 +90,11 @@ export interface EventFanoutProps {
   readonly permissionsBoundaryArn?: string;
   /** The network that the functions run in. Default: Lambda's own. */
   readonly vpc?: Vpc;
+  /**
+   * ARN of a KMS key of the account and region, which encrypts what the pipeline stores. Its policy must let AWS's services
+   * use it: see docs/deploy.md. Default: AWS's own keys.
+   */
+  readonly kmsKeyArn?: string;
   /** Of every resource that can have tags. */
   readonly resourceTags?: Readonly<Record<string, string>>;
   /** The code of a function. Default: what {@link bundle} makes of it. */
@@ -135,8 +142,9 @@ export class EventFanout extends Construct {
         lambda.Code.fromAsset(bundle(entry, adapters, metrics).directory),
     } = props;
 
-    const objects = createObjectTopic(this);
-    this.storage = createStorage(this, { notify: objects, dataDays, booksDays });
+    const key = props.kmsKeyArn === undefined ? undefined : importKey(this, props.kmsKeyArn);
+    const objects = createObjectTopic(this, key);
+    this.storage = createStorage(this, { notify: objects, dataDays, booksDays, key });
     this.stream = createStream(this, {
       bucket: this.storage.data,
       compression,
@@ -149,10 +157,12 @@ export class EventFanout extends Construct {
       transformSecrets: tenants?.secret === true ? [`${secretPrefix}transform`] : [],
       strictTrust,
       vpc: props.vpc,
+      key,
     });
     const rules = createRules(this, {
       metrics,
       streamArn: this.stream.arn,
+      key,
       ...(props.eventAccounts !== undefined && { eventAccounts: props.eventAccounts }),
     });
     this.undelivered = rules.undelivered;
@@ -175,6 +185,7 @@ export class EventFanout extends Construct {
         secretPrefix,
         timestreamDatabase: timestream.database,
         vpc: props.vpc,
+        key,
       }),
     );
     if (props.permissionsBoundaryArn !== undefined) {
@@ -189,6 +200,7 @@ export class EventFanout extends Construct {
       sinks,
       code: code("reconciler", []),
       vpc: props.vpc,
+      key,
     });
     const { deliveries, stream, undelivered, reconciler } = this;
     this.backfill = createBackfill(this, { deliveries, books: this.storage.books, strictTrust });
@@ -200,9 +212,7 @@ export class EventFanout extends Construct {
             sinks,
             storage: this.storage,
             streamArn: stream.arn,
-            queueArns: [undelivered, ...deliveries.map(({ deadLetters }) => deadLetters)].map(
-              ({ queueArn }) => queueArn,
-            ),
+            queues: [undelivered, ...deliveries.map(({ deadLetters }) => deadLetters)],
             backfill: this.backfill,
             secretPrefix,
             timestreamDatabase: timestream.database,
@@ -212,6 +222,7 @@ export class EventFanout extends Construct {
       stream,
       undelivered,
       reconciler,
+      key,
       ...(props.quietMinutes !== undefined && { quietMinutes: props.quietMinutes }),
       quietRules: quietRules(props, rules),
       ...(props.alarmEmail !== undefined && { email: props.alarmEmail }),
@@ -292,10 +303,11 @@ function check(sinks: readonly string[], concurrencies: readonly number[]): void
 }
 
 /** Where S3 says that there is a new object: every queue hears of it. */
-function createObjectTopic(scope: Construct): sns.Topic {
+function createObjectTopic(scope: Construct, key: kms.IKey | undefined): sns.Topic {
   const topic = new sns.Topic(scope, "Objects", {
     displayName: "New objects of the stream",
     enforceSSL: true,
+    ...(key !== undefined && { masterKey: key }),
   });
   topic.addToResourcePolicy(
     new iam.PolicyStatement({

@@ -2,6 +2,7 @@
 import { Duration } from "aws-cdk-lib";
 import * as events from "aws-cdk-lib/aws-events";
 import * as targets from "aws-cdk-lib/aws-events-targets";
+import type * as kms from "aws-cdk-lib/aws-kms";
 import type * as lambda from "aws-cdk-lib/aws-lambda";
 import { Construct } from "constructs";
 import { createFunction, type Vpc } from "./function.ts";
@@ -14,6 +15,7 @@ export interface ReconciliationProps {
   readonly sinks: readonly string[];
   readonly code: lambda.Code;
   readonly vpc?: Vpc | undefined;
+  readonly key?: kms.IKey | undefined;
 }
 
 /** A month of 200 million events is a few hundred thousand keys, of which a run lists some days. */
@@ -30,6 +32,7 @@ export function createReconciliation(parent: Construct, props: ReconciliationPro
     timeoutSeconds,
     secrets: [],
     vpc: props.vpc,
+    key: props.key,
     environment: {
       DATA_BUCKET: data.bucketName,
       RECEIPTS: `s3://${books.bucketName}/${receiptsPrefix}`,

@@ -10,7 +10,11 @@ export interface Permission {
   readonly resources: readonly string[];
   /** Why a resource ends in a wildcard: acknowledged with it, in the policy checks and in the audit trail. */
   readonly wildcard?: string;
+  /** Operator → key → values: when it holds. Default: always. */
+  readonly conditions?: Conditions;
 }
+
+export type Conditions = Readonly<Record<string, Readonly<Record<string, string | readonly string[]>>>>;
 
 export interface RoleProps {
   /** Who takes the role: the name of a service, or a principal. */
@@ -18,7 +22,7 @@ export interface RoleProps {
   readonly description: string;
   readonly permissions: readonly Permission[];
   /** Why or for whom the service comes, which it must say when it takes the role. Default: nothing is asked. */
-  readonly trust?: Readonly<Record<string, Readonly<Record<string, string | readonly string[]>>>>;
+  readonly trust?: Conditions;
 }
 
 /** The service comes on behalf of this account. Only for services that say so. */
@@ -33,7 +37,12 @@ export function createRole(scope: Construct, id: string, props: RoleProps): iam.
   const principal =
     typeof props.principal === "string" ? new iam.ServicePrincipal(props.principal) : props.principal;
   const statements = permissions.map(
-    ({ actions, resources }) => new iam.PolicyStatement({ actions: [...actions], resources: [...resources] }),
+    ({ actions, resources, conditions }) =>
+      new iam.PolicyStatement({
+        actions: [...actions],
+        resources: [...resources],
+        ...(conditions !== undefined && { conditions }),
+      }),
   );
   const role = new iam.Role(scope, id, {
     description,

@@ -2,6 +2,7 @@
 import { Arn, ArnFormat, Fn, Stack, Token, Validations } from "aws-cdk-lib";
 import * as events from "aws-cdk-lib/aws-events";
 import * as iam from "aws-cdk-lib/aws-iam";
+import type * as kms from "aws-cdk-lib/aws-kms";
 import type * as sqs from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 import { ConfigError, type Metric } from "../src/index.ts";
@@ -15,6 +16,7 @@ export interface RulesProps {
   readonly streamArn: string;
   /** Accounts whose events are taken. Default: this one's alone, since a bus may be open to others. */
   readonly eventAccounts?: readonly string[];
+  readonly key?: kms.IKey | undefined;
 }
 
 /** EventBridge's own most: after that an event goes to the dead-letter queue.
@@ -28,10 +30,11 @@ export interface Rules {
   readonly names: ReadonlyMap<string, { readonly busName: string; readonly ruleName: string }>;
 }
 
-export function createRules(parent: Construct, { metrics, streamArn, eventAccounts }: RulesProps): Rules {
+export function createRules(parent: Construct, props: RulesProps): Rules {
+  const { metrics, streamArn, eventAccounts, key } = props;
   const scope = new Construct(parent, "Rules");
   const stack = Stack.of(scope);
-  const undelivered = createDeadLetterQueue(scope, "Undelivered");
+  const undelivered = createDeadLetterQueue(scope, "Undelivered", key);
   Validations.of(undelivered).acknowledge({
     id: "AwsSolutions-SQS3",
     reason: "It is a dead-letter queue: of EventBridge's targets, which the check does not look at.",

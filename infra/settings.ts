@@ -3,6 +3,8 @@ import type { Node } from "constructs";
 import * as z from "zod";
 import { numbersBySink, ratesForm } from "../config/rates.ts";
 import { ConfigError } from "../src/index.ts";
+import { leftoverSettings } from "./adoption.ts";
+import { keyArnForm } from "./key.ts";
 import type { EventFanoutProps } from "./pipeline.ts";
 import { defaultBuffer, mostBuffer } from "./stream.ts";
 
@@ -88,6 +90,10 @@ const schema = z
       .string()
       .regex(/^arn:aws[\w-]*:iam::(\d{12}|aws):policy\//, "must be the ARN of a managed policy")
       .exactOptional(),
+    kmsKey: z
+      .string()
+      .regex(keyArnForm, "must be the ARN of a KMS key, and of no alias: arn:aws:kms:…:key/…")
+      .exactOptional(),
     vpcSubnets: idsOf("subnet").exactOptional(),
     vpcSecurityGroups: idsOf("sg").exactOptional(),
     tags: z
@@ -110,6 +116,12 @@ const schema = z
  * @throws {ConfigError} one sentence for each setting that is wrong.
  */
 export function readSettings(node: Node): Settings {
+  const misplaced = Object.values(leftoverSettings).filter((name) => node.tryGetContext(name) !== undefined);
+  if (misplaced.length > 0) {
+    throw new ConfigError(
+      misplaced.map((name) => `-c ${name} is for npm run adopt, which comes once before the deployment`),
+    );
+  }
   const given = Object.fromEntries(
     Object.keys(schema.shape).flatMap((name) => {
       const value: unknown = node.tryGetContext(name);
@@ -124,7 +136,7 @@ export function readSettings(node: Node): Settings {
     result.data;
   const { tenantDirectory, tenantDirectoryDown, tenantDirectorySecret, ...rest } = others;
   const { concurrency, rates, ...plain } = rest;
-  const { strictTrust, vpcSubnets, vpcSecurityGroups, tags, permissionsBoundary, ...rare } = plain;
+  const { strictTrust, vpcSubnets, vpcSecurityGroups, tags, permissionsBoundary, kmsKey, ...rare } = plain;
   const { bufferSeconds: seconds, bufferMb: mb, dashboard, ...settings } = rare;
   return {
     ...settings,
@@ -139,6 +151,7 @@ export function readSettings(node: Node): Settings {
     ...concurrencies(concurrency),
     ...(rates !== undefined && { rates: numbersBySink(rates) }),
     ...(permissionsBoundary !== undefined && { permissionsBoundaryArn: permissionsBoundary }),
+    ...(kmsKey !== undefined && { kmsKeyArn: kmsKey }),
     ...(vpcSubnets !== undefined &&
       vpcSecurityGroups !== undefined && {
         vpc: { subnetIds: vpcSubnets, securityGroupIds: vpcSecurityGroups },

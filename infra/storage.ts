@@ -1,6 +1,7 @@
 // Two buckets: what the stream delivers, and what the workers keep about it; and a third for who asked them what.
 import { Duration, RemovalPolicy } from "aws-cdk-lib";
 import * as iam from "aws-cdk-lib/aws-iam";
+import type * as kms from "aws-cdk-lib/aws-kms";
 import * as s3 from "aws-cdk-lib/aws-s3";
 import type * as sns from "aws-cdk-lib/aws-sns";
 import { Construct } from "constructs";
@@ -12,6 +13,8 @@ export interface StorageProps {
   readonly notify: sns.Topic;
   readonly dataDays: number;
   readonly booksDays: number;
+  /** Encrypts events and books. Default: S3's own. */
+  readonly key?: kms.IKey | undefined;
 }
 
 export interface Storage {
@@ -36,7 +39,7 @@ const replacedDays = 30;
 
 /** All stay when the stack goes: they are the events, and the proof of what became of them. */
 export function createStorage(parent: Construct, props: StorageProps): Storage {
-  const { notify, dataDays, booksDays } = props;
+  const { notify, dataDays, booksDays, key } = props;
   if (!(dataDays >= leastDataDays)) {
     throw new ConfigError([
       `dataDays is ${dataDays}; objects must live for ${leastDataDays} days or more, or deferrals outlive them`,
@@ -51,30 +54,40 @@ export function createStorage(parent: Construct, props: StorageProps): Storage {
   const common = {
     blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
     objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-    encryption: s3.BucketEncryption.S3_MANAGED,
     enforceSSL: true,
     minimumTLSVersion: 1.2,
     // One that a failed first deployment made is removed with it, or the second one could not make it again.
     removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
   };
+  const ownKey = { encryption: s3.BucketEncryption.S3_MANAGED };
+  // A key of the bucket's own, made from the customer's every few minutes, instead of a request to KMS for each object.
+  const encrypted =
+    key === undefined
+      ? ownKey
+      : { encryption: s3.BucketEncryption.KMS, encryptionKey: key, bucketKeyEnabled: true };
   const expireAfter = (days: number): s3.LifecycleRule => ({
     expiration: Duration.days(days),
     abortIncompleteMultipartUploadAfter: Duration.days(abandonedUploadDays),
   });
   const accessLog = new s3.Bucket(scope, "AccessLog", {
     ...common,
+    // S3 delivers access logs only to a bucket that is encrypted with its own key.
+    // https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
+    ...ownKey,
     lifecycleRules: [expireAfter(accessLogDays)],
   });
   // CDK is compiled without exactOptionalPropertyTypes: its Bucket differs from its IBucket in nothing else.
   const serverAccessLogsBucket = accessLog as s3.IBucket;
   const data = new s3.Bucket(scope, "Data", {
     ...common,
+    ...encrypted,
     lifecycleRules: [expireAfter(dataDays)],
     serverAccessLogsBucket,
     serverAccessLogsPrefix: "data/",
   });
   const books = new s3.Bucket(scope, "Books", {
     ...common,
+    ...encrypted,
     // What a function replaces or removes can be had again: no role may delete a version.
     versioned: true,
     lifecycleRules: [

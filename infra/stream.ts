@@ -2,11 +2,13 @@
 import { RemovalPolicy, Stack } from "aws-cdk-lib";
 import * as iam from "aws-cdk-lib/aws-iam";
 import * as firehose from "aws-cdk-lib/aws-kinesisfirehose";
+import type * as kms from "aws-cdk-lib/aws-kms";
 import type * as lambda from "aws-cdk-lib/aws-lambda";
 import * as logs from "aws-cdk-lib/aws-logs";
 import type * as s3 from "aws-cdk-lib/aws-s3";
 import { Construct } from "constructs";
 import { createFunction, type Vpc } from "./function.ts";
+import { objectKeyPermissions } from "./key.ts";
 import { dataPrefix, errorPrefix } from "./prefixes.ts";
 import { createRole, forThisAccount } from "./role.ts";
 
@@ -23,6 +25,8 @@ export interface StreamProps {
   /** Ask Firehose for which account it comes, which AWS does not document that it tells. */
   readonly strictTrust: boolean;
   readonly vpc?: Vpc | undefined;
+  /** Encrypts records until they are in the bucket. Default: AWS's own. */
+  readonly key?: kms.IKey | undefined;
 }
 
 export interface Stream {
@@ -67,8 +71,8 @@ const transformRetries = 3;
 const byHour = "year=!{timestamp:yyyy}/month=!{timestamp:MM}/day=!{timestamp:dd}/hour=!{timestamp:HH}/";
 
 export function createStream(parent: Construct, props: StreamProps): Stream {
-  const { bucket, compression, buffer, transformCode, transformEnvironment, transformSecrets, strictTrust } =
-    props;
+  const { bucket, compression, buffer, transformCode, transformEnvironment, transformSecrets } = props;
+  const { strictTrust, key } = props;
   const scope = new Construct(parent, "Stream");
   const transform = createFunction(scope, "Transform", {
     description: "checks and enriches the stream's records",
@@ -79,10 +83,12 @@ export function createStream(parent: Construct, props: StreamProps): Stream {
     timeoutSeconds: transformSeconds,
     permissions: [],
     vpc: props.vpc,
+    key,
   });
   const logGroup = new logs.LogGroup(scope, "DeliveryLogs", {
     retention: logs.RetentionDays.ONE_MONTH,
     removalPolicy: RemovalPolicy.DESTROY,
+    ...(key !== undefined && { encryptionKey: key }),
   });
   const logStream = new logs.LogStream(scope, "DeliveryLog", {
     logGroup,
@@ -118,6 +124,8 @@ export function createStream(parent: Construct, props: StreamProps): Stream {
           }),
         ],
       },
+      // A large batch goes up in parts, and S3 decrypts what the parts' key is made of.
+      ...objectKeyPermissions(scope, { reads: [bucket], writes: [bucket] }),
     ],
   });
   bucket.addToResourcePolicy(
@@ -134,7 +142,13 @@ export function createStream(parent: Construct, props: StreamProps): Stream {
   );
   const stream = new firehose.CfnDeliveryStream(scope, "Firehose", {
     deliveryStreamType: "DirectPut",
-    deliveryStreamEncryptionConfigurationInput: { keyType: "AWS_OWNED_CMK" },
+    // For a customer's key Firehose makes itself a grant with the rights of whoever deploys: neither the role nor who puts
+    // records needs a right.
+    // https://docs.aws.amazon.com/firehose/latest/APIReference/API_DeliveryStreamEncryptionConfigurationInput.html
+    deliveryStreamEncryptionConfigurationInput:
+      key === undefined
+        ? { keyType: "AWS_OWNED_CMK" }
+        : { keyType: "CUSTOMER_MANAGED_CMK", keyArn: key.keyArn },
     extendedS3DestinationConfiguration: {
       bucketArn: bucket.bucketArn,
       roleArn: role.roleArn,

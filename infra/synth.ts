@@ -1,37 +1,59 @@
-// `npm run synth`: the templates of both topologies, checked, without an account or a network; and their figures.
+// `npm run synth`: the templates of both topologies, checked, without an account or a network; and their figures. It
+// takes the settings of a deployment: `npm run synth -- -c kmsKey=…`, see docs/deploy.md.
 import { execFileSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+import { App } from "aws-cdk-lib";
 import { renderTable } from "../src/cli/table.ts";
 import { ConfigError } from "../src/index.ts";
+import { contextIn } from "./arguments.ts";
 import { bundle } from "./bundle.ts";
 import { loadCatalogFor, placeholders } from "./catalog.ts";
+import { keyPolicyFor } from "./key-policy.ts";
 import type { Topology } from "./pipeline.ts";
+import { readSettings } from "./settings.ts";
 import { adaptersOf } from "./sinks.ts";
 import { createApp, FanoutStack } from "./stack.ts";
 import { hasWildcard, type Resource, resourcesOf, statementsOf } from "./template.ts";
 
-/** One a vendor. */
-const sinks = ["timestream", "segment", "mixpanel", "hubspot-events"];
-const topologies: readonly Topology[] = ["per-sink", "single"];
+/** One a vendor, and both topologies, where no setting chooses others. */
+const usual = {
+  sinks: ["timestream", "segment", "mixpanel", "hubspot-events"],
+  topologies: ["per-sink", "single"] satisfies readonly Topology[],
+};
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]) =>
   say(renderTable({ head: [...head], colAligns: ["left", "right", "right", "right"] }, rows, false));
 
-const metrics = await loadCatalogFor(sinks).catch((error: unknown) => {
+const { context } = contextIn(process.argv.slice(2));
+const { metrics, stack, sinks, topologies, settings } = await read().catch(refuse);
+
+function refuse(error: unknown): never {
   if (!(error instanceof ConfigError)) throw error;
   process.stderr.write(`${error.problems.join("\n")}\n`);
   process.exit(1);
-});
+}
 
-const templates = topologies.map((topology) => {
+async function read() {
+  const { stack, topology, ...settings } = readSettings(new App({ context, analyticsReporting: false }).node);
+  const sinks = context["sinks"] === undefined ? usual.sinks : settings.sinks;
+  const topologies = topology === undefined ? usual.topologies : [topology];
+  return { stack, sinks, topologies, settings, metrics: await loadCatalogFor(sinks) };
+}
+
+const synthesise = (topology: Topology): readonly Resource[] => {
   const outdir = path.resolve("cdk.out", topology);
   rmSync(outdir, { recursive: true, force: true });
   const app = createApp({ outdir });
-  const { stackName } = new FanoutStack(app, "firehose-fanout", { metrics, sinks, topology });
-  return resourcesOf(app.synth().getStackByName(stackName).template);
-});
+  try {
+    const { stackName } = new FanoutStack(app, stack, { ...settings, metrics, sinks, topology });
+    return resourcesOf(app.synth().getStackByName(stackName).template);
+  } catch (error) {
+    return refuse(error);
+  }
+};
+const templates = topologies.map(synthesise);
 
 const count = (type: string) => (resources: readonly Resource[]) =>
   resources.filter((resource) => resource.type === type).length;
@@ -78,3 +100,8 @@ table(["bundle", "KB", "cold import, ms"], rows);
 say(
   `CloudFormation's linter and AWS Solutions: nothing found that has no reason beside it. Templates: ${topologies.map((name) => `cdk.out/${name}`).join(", ")}`,
 );
+if (settings.kmsKeyArn !== undefined) {
+  const file = path.join("cdk.out", "key-policy.json");
+  writeFileSync(file, `${JSON.stringify(keyPolicyFor(settings.kmsKeyArn), null, 2)}\n`);
+  say(`What the key's policy must have: ${file}`);
+}

@@ -2,12 +2,13 @@
 // deployment fail, and one that is widened lets something through that must be denied.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Topology } from "../../infra/pipeline.ts";
-import type { Statement } from "../../infra/template.ts";
+import { fieldsOf, flatten, listOf, type Statement } from "../../infra/template.ts";
 import { generateObjects } from "../../samples/generate.ts";
 import type { Fault } from "../../src/testing/index.ts";
 import { breakBody, s3Refusal } from "../support/s3-twin.ts";
 import { sinkNames } from "../support/vendors.ts";
 import { synthesise } from "./synthesised.ts";
+import { viaService } from "./world/keys.ts";
 import { account, region } from "./world/names.ts";
 import { type Access, isAllowed, usualContext } from "./world/policy.ts";
 import { createWorld, type World } from "./world/world.ts";
@@ -21,11 +22,19 @@ interface Wish {
   readonly context?: Readonly<Record<string, string>>;
 }
 
-describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
+const kmsKey = `arn:aws:kms:${region}:${account}:key/0123abcd-0123-0123-0123-0123456789ab`;
+
+describe.each<[Topology, string, { kmsKeyArn?: string }]>([
+  ["per-sink", "AWS's keys", {}],
+  ["single", "AWS's keys", {}],
+  ["per-sink", "a customer's key", { kmsKeyArn: kmsKey }],
+  ["single", "a customer's key", { kmsKeyArn: kmsKey }],
+])("topology %s, %s", (topology, _, props) => {
   let world: World;
 
   beforeAll(async () => {
-    world = await createWorld(synthesise({ topology, sinks: sinkNames, operators: [operator], slack }));
+    const made = synthesise({ topology, sinks: sinkNames, operators: [operator], slack, ...props });
+    world = await createWorld(made);
     await live(world);
   }, 60_000);
   afterAll(async () => {
@@ -44,8 +53,9 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
       if (!isFunction || deliveryOf(principal) === undefined || !action.startsWith("s3:")) return false;
       return deliveryOf(principal) === deliveryOf(role) || /_intake|^[^/]*$|\/Data\//.test(resource);
     });
-    return [...asked, ...documented(world, role)];
+    return [...asked, ...documented(world, role), ...keyed(world, role)];
   };
+  const mustNot = (role: string) => [...forbidden(world, role), ...forbiddenUses(world, needs(role))];
   const decide = (role: string, { action, resource, context = {} }: Wish, change = same) => {
     const { identity, resource: own } = world.policiesOf(role, resource);
     const access: Access = { principal: role, action, resource, context: { ...usualContext, ...context } };
@@ -78,9 +88,38 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
     expect(idle).toEqual([]);
   });
 
+  test("what functions need of a key they were asked for in this world, by their services", () => {
+    const asked = new Set(
+      world.asked.map(({ principal, ...use }) => JSON.stringify([principal, useOf(use)])),
+    );
+    const roles = [...world.roles.keys()].filter((role) => deliveryOf(role) !== undefined);
+    const unasked = roles.flatMap((role) =>
+      keyed(world, role)
+        .filter(({ context = {} }) => !context["kms:EncryptionContext:aws:s3:arn"]?.endsWith("/x"))
+        .filter((wish) => !asked.has(JSON.stringify([role, useOf(wish)])))
+        .map((wish) => `${nameOf(role)}: ${useOf(wish)}`),
+    );
+    expect(unasked).toEqual([]);
+  });
+
+  test("without any one value of a condition, something that is needed is denied", () => {
+    const idle = [...world.roles].flatMap(([role, statements]) =>
+      statements.flatMap((statement, at) =>
+        valuesOf(statement).flatMap(({ operator, key, value, values }) => {
+          const rest = { ...statement, conditions: conditionsWith(statement, operator, key, values, value) };
+          const without = (all: readonly Statement[]) =>
+            all.map((each, index) => (index === at ? rest : each));
+          const isNeeded = needs(role).some((wish) => !decide(role, wish, without));
+          return isNeeded ? [] : [`${nameOf(role)}: ${key} ${value}`];
+        }),
+      ),
+    );
+    expect(idle).toEqual([]);
+  });
+
   test("what must be denied is denied", () => {
     const let_ = [...world.roles.keys()].flatMap((role) =>
-      forbidden(world, role)
+      mustNot(role)
         .filter((wish) => decide(role, wish))
         .map(({ action, resource }) => `${nameOf(role)}: ${action} ${resource}`),
     );
@@ -98,11 +137,23 @@ describe.each<Topology>(["per-sink", "single"])("topology %s", (topology) => {
             const wild = `${action.split(":")[0]}:*`;
             return [`${wild} for ${action}`, { ...statement, actions: [wild] }] as const;
           }),
+          ...valuesOf(statement).flatMap(({ operator, key, value }) =>
+            [
+              [`no condition ${key}`, conditionsWith(statement, operator, key, [])],
+              [`anything for ${value}`, conditionsWith(statement, operator, key, ["*"])],
+            ]
+              // A "*" that is compared letter by letter widens nothing.
+              .filter(([what]) => operator === "StringLike" || String(what).startsWith("no"))
+              .map(
+                ([what, conditions]) =>
+                  [String(what), { ...statement, conditions: fieldsOf(conditions) }] as const,
+              ),
+          ),
         ];
         return widened.flatMap(([what, wide]) => {
           const change = (all: readonly Statement[]) =>
             all.map((each, index) => (index === at ? wide : each));
-          const isSeen = forbidden(world, role).some((wish) => decide(role, wish, change));
+          const isSeen = mustNot(role).some((wish) => decide(role, wish, change));
           return isSeen ? [] : [`${nameOf(role)}: ${what}`];
         });
       }),
@@ -151,6 +202,37 @@ function split(statement: Statement, action: string, resource: string): readonly
     { ...statement, actions: statement.actions.filter((each) => each !== action) },
     { ...statement, actions: [action], resources: statement.resources.filter((each) => each !== resource) },
   ].filter(({ actions, resources }) => actions.length > 0 && resources.length > 0);
+}
+
+interface ConditionValue {
+  readonly operator: string;
+  readonly key: string;
+  readonly value: string;
+  /** All of the same key. */
+  readonly values: readonly string[];
+}
+
+function valuesOf({ conditions }: Statement): readonly ConditionValue[] {
+  return Object.entries(conditions).flatMap(([operator, keys]) =>
+    Object.entries(fieldsOf(keys)).flatMap(([key, given]) => {
+      const values = listOf(given).map(flatten);
+      return values.map((value) => ({ operator, key, value, values }));
+    }),
+  );
+}
+
+/** The statement's conditions with other values for one key, apart from one of them; none is no condition at all. */
+function conditionsWith(
+  { conditions }: Statement,
+  operator: string,
+  key: string,
+  values: readonly string[],
+  without?: string,
+): Statement["conditions"] {
+  const { [key]: _, ...others } = fieldsOf(conditions[operator]);
+  const left = values.filter((each) => each !== without);
+  const keys = values.length === 0 ? others : { ...others, [key]: left };
+  return { ...conditions, [operator]: keys };
 }
 
 /** Days in which everything happens that a function has a right for. */
@@ -273,6 +355,79 @@ function documented(world: World, role: string): readonly Wish[] {
     ["cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "cloudwatch:GetMetricStatistics"],
     ["*"],
   );
+}
+
+/** How S3 uses the key: for objects as they are here, and for one that was put there with its own context. */
+const objectUses = (buckets: readonly string[]) =>
+  buckets.flatMap((bucket) =>
+    [bucket, `${bucket}/x`].map((arn) => ({ ...viaService("s3"), "kms:EncryptionContext:aws:s3:arn": arn })),
+  );
+const secretUses = (sinks: readonly string[]) =>
+  [...new Set(sinks.filter((sink) => sink !== "timestream").map((sink) => sink.split("-")[0] ?? ""))].map(
+    (adapter) => ({
+      ...viaService("secretsmanager"),
+      "kms:EncryptionContext:SecretARN": `arn:aws:secretsmanager:${region}:${account}:secret:fanout/${adapter}-Ab3dEf`,
+    }),
+  );
+
+/** What AWS's pages say that a service asks KMS for in a role's name, beside what was asked in this world. */
+function keyed({ key, ...world }: World, role: string): readonly Wish[] {
+  if (key === undefined) return [];
+  const data = `arn:aws:s3:::${world.data}`;
+  const books = `arn:aws:s3:::${world.books}`;
+  const uses = (action: string, contexts: readonly Wish["context"][]) =>
+    contexts.map((context = {}) => ({ action: `kms:${action}`, resource: key, context }));
+  const objects = (reads: readonly string[], writes: readonly string[]) => [
+    ...uses("Decrypt", objectUses(reads)),
+    ...uses("GenerateDataKey", objectUses(writes)),
+  ];
+  const name = nameOf(role);
+  if (/Worker|Replayer/.test(name)) return objects([data, books], [books]);
+  // https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#using-iam-s3
+  if (name.startsWith("FanoutStreamRole")) return objects([data], [data]);
+  // https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-iam-role-policies.html
+  if (name.startsWith("FanoutBackfillRole")) return objects([books], [books]);
+  if (!name.startsWith("FanoutOperatorsRole")) return [];
+  return [
+    ...objects([data, books], [books]),
+    ...uses("Decrypt", [viaService("sqs"), ...secretUses(sinkNames)]),
+  ];
+}
+
+/** Every use of a key that nobody needs: for another purpose, through another service or none, of another key. */
+function forbiddenUses({ key, ...world }: World, needs: readonly Wish[]): readonly Wish[] {
+  if (key === undefined) return [];
+  const buckets = [world.data, world.books, "another-bucket"].map((bucket) => `arn:aws:s3:::${bucket}`);
+  const known: readonly Readonly<Record<string, string>>[] = [
+    ...objectUses(buckets),
+    viaService("sqs"),
+    ...secretUses([...sinkNames, "another"]),
+  ];
+  const contexts = [
+    ...known,
+    // Not through a service, and through one that stores nothing here.
+    ...known.map(({ "kms:ViaService": _, ...context }) => context),
+    ...known.map((context) => ({ ...context, ...viaService("dynamodb") })),
+    {},
+  ];
+  const needed = new Set(needs.map(useOf));
+  return contexts
+    .flatMap((context) => [
+      ...["Decrypt", "GenerateDataKey", "Encrypt", "CreateGrant"].map((action) => ({
+        action: `kms:${action}`,
+        resource: key,
+        context,
+      })),
+      { action: "kms:Decrypt", resource: `${key.slice(0, -1)}c`, context },
+      { action: "kms:GenerateDataKey", resource: `${key.slice(0, -1)}c`, context },
+    ])
+    .filter((wish) => !needed.has(useOf(wish)));
+}
+
+/** A use of a key as text: two are the same for KMS when this is. */
+function useOf({ action, resource, context = {} }: Wish): string {
+  const keys = Object.entries(context).filter(([name]) => name.startsWith("kms:"));
+  return JSON.stringify([action, resource, keys.sort()]);
 }
 
 /** An object of a bucket with versions is asked for by its version. */

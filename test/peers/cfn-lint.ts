@@ -4,6 +4,9 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { App } from "aws-cdk-lib";
+import { Template } from "aws-cdk-lib/assertions";
+import { AdoptionStack } from "../../infra/adoption.ts";
 import type { EventFanoutProps } from "../../infra/pipeline.ts";
 import { deployableSinks } from "../../infra/sinks.ts";
 import { synthesise } from "../infra/synthesised.ts";
@@ -28,6 +31,7 @@ const templates: Readonly<Record<string, Partial<EventFanoutProps>>> = {
     quietMinutes: 60,
     eventAccounts: ["123456789012"],
     alarmEmail: "ops@example.com",
+    kmsKeyArn: "arn:aws:kms:us-east-1:123456789012:key/0123abcd-0123-0123-0123-0123456789ab",
   },
 };
 
@@ -50,6 +54,11 @@ try {
     writeFileSync(file, synthesise(props).text);
     return file;
   });
+  const adoption = path.join(folder, "adoption.json");
+  const leftovers = { data: "a-data", books: "a-books", accessLog: "an-access-log" };
+  const stack = new AdoptionStack(new App({ analyticsReporting: false }), "fanout", leftovers);
+  writeFileSync(adoption, JSON.stringify(Template.fromStack(stack).toJSON()));
+  files.push(adoption);
   const { status, stdout, stderr } = run("venv/bin/cfn-lint", ["--format", "parseable", "--", ...files]);
   const lines = `${stdout}${stderr}`.split("\n").filter((line) => line !== "");
   const errors = lines.filter((line) => /:E\d{4}:/.test(line));

@@ -4,7 +4,7 @@ import { fieldsOf, flatten, listOf, type Statement } from "../../../infra/templa
 
 /** Who wants to do what with what. */
 export interface Access {
-  /** The role's ARN. */
+  /** The role's ARN, or the name of a service that comes in its own name. */
   readonly principal: string;
   readonly action: string;
   readonly resource: string;
@@ -51,7 +51,7 @@ function isAbout(principal: unknown, access: Access): boolean {
   if (principal === undefined || principal === "*") return true;
   const { AWS: accounts, Service: services } = fieldsOf(principal);
   // A statement for a service is about none of the roles.
-  if (services !== undefined && accounts === undefined) return false;
+  if (services !== undefined && accounts === undefined) return listOf(services).includes(access.principal);
   return listOf(accounts)
     .map(flatten)
     .some((each) => each === "*" || each === access.principal);

@@ -19,7 +19,9 @@ import { AwsRefusal, awsJson, numberOf, textOf } from "../../support/aws-json.ts
 import { createS3Twin, type S3Twin, s3Refusal } from "../../support/s3-twin.ts";
 import { type SinkName, serveVendors, type Vendors } from "../../support/vendors.ts";
 import type { Synthesised } from "../synthesised.ts";
-import { account, createNames, type Names, region } from "./names.ts";
+import { type Cloud, createCloud } from "./cloud.ts";
+import { type KeyUse, keysOf } from "./keys.ts";
+import { account, type Names, region } from "./names.ts";
 import { type Access, isAllowed, type Policies, usualContext } from "./policy.ts";
 import { createQueue, type Message, type Queue } from "./queue.ts";
 import { type Invocation, openSandbox, type Sandbox } from "./sandbox.ts";
@@ -37,10 +39,12 @@ export interface World {
   readonly s3: S3Twin;
   readonly vendors: Vendors;
   readonly clock: Pick<Clock, "now">;
-  /** Names of the two buckets. */
+  /** Names of the two buckets that the running stack has. */
   readonly data: string;
   readonly books: string;
-  /** Every request to S3, SQS, Secrets Manager and Timestream, in order. */
+  /** ARN of the customer's key with which the running template encrypts; undefined where it does not. */
+  readonly key: string | undefined;
+  /** Every request to S3, SQS, Secrets Manager, Timestream and, through these, to KMS, in order. */
   readonly asked: readonly Asked[];
   /** Every line that functions wrote. */
   readonly lines: readonly string[];
@@ -71,8 +75,15 @@ export interface World {
   invoke(name: RegExp, event: unknown): Promise<readonly Invoked[]>;
   /** Moves the time on; nothing runs meanwhile. */
   advance(ms: number): void;
-  /** Replaces the functions, roles and queues by those of another template; stores and vendors stay. */
+  /**
+   * Replaces the functions, roles and queues by those of another template; stores and vendors stay. Makes a new stack,
+   * with buckets of its own, where the last one is destroyed.
+   */
   redeploy(made: Synthesised): Promise<void>;
+  /** What CloudFormation and S3 know of the buckets. */
+  readonly cloud: Cloud;
+  /** The stack goes, and everything with it but the buckets. */
+  destroy(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -90,6 +101,8 @@ interface Lambda {
   readonly servers: readonly ServedTwin[];
   /** What Lambda itself does in the name of the function's role. */
   may(action: string, resource: string): boolean;
+  /** Whether the role may use the key that stands before what it wants; also when there is none. */
+  mayUse(use: KeyUse | undefined): boolean;
 }
 
 export async function createWorld(made: Synthesised, options: WorldOptions = {}): Promise<World> {
@@ -98,11 +111,16 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
   const now = () => Date.now() + Number(Atomics.load(moved, 0));
   const clock: Clock = { ...systemClock, now };
   const vendors = await serveVendors(clock);
-  const bucketOf = (resources: readonly Resource[], which: string) =>
-    idOf(resources, "AWS::S3::Bucket", new RegExp(`^FanoutStorage${which}[0-9A-F]{8}$`)).toLowerCase();
-  const data = bucketOf(made.resources, "Data");
-  const books = bucketOf(made.resources, "Books");
-  const s3 = createS3Twin({ clock, buckets: [data, books], ...(options.versioning && { versioning: true }) });
+  const cloud = createCloud();
+  cloud.deploy(made.resources);
+  const bucketOf = (which: string) =>
+    cloud.names.name(
+      idOf(made.resources, "AWS::S3::Bucket", new RegExp(`^FanoutStorage${which}[0-9A-F]{8}$`)),
+    );
+  const names = [bucketOf("Data"), bucketOf("Books")];
+  // A second stack's, too: the store has no way to get more.
+  const buckets = names.flatMap((name) => [name, `${name}-2`]);
+  const s3 = createS3Twin({ clock, buckets, ...(options.versioning && { versioning: true }) });
 
   const asked: Asked[] = [];
   const lines: string[] = [];
@@ -114,12 +132,20 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     s3,
     vendors,
     clock,
-    data,
-    books,
+    cloud,
+    get data() {
+      return bucketOf("Data");
+    },
+    get books() {
+      return bucketOf("Books");
+    },
     asked,
     lines,
     invocations,
     paused,
+    get key() {
+      return running.keys.any;
+    },
     get workers() {
       return running.mappings.length;
     },
@@ -131,7 +157,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     },
     policiesOf: (role, resource) => running.policiesOf(role, resource),
     deliver(key, bytes) {
-      const version = s3.put(data, key, bytes);
+      const version = s3.put(world.data, key, bytes);
       world.notifyAgain(key, version);
       return version;
     },
@@ -141,9 +167,12 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
       const named = isId
         ? { ...object, versionId: version, eTag: "0".repeat(32) }
         : { ...object, eTag: version };
-      const s3Record = { bucket: { name: data }, object: named };
+      const s3Record = { bucket: { name: world.data }, object: named };
       const record = { eventSource: "aws:s3", eventName: "ObjectCreated:Put", s3: s3Record };
-      for (const queue of running.subscribed) queue.send(JSON.stringify({ Records: [record] }));
+      const topics = cloud.topicsOf(world.data);
+      for (const { topic, queue } of running.subscribed) {
+        if (topics.includes(topic)) queue.send(JSON.stringify({ Records: [record] }));
+      }
     },
     async run() {
       for (let isBusy = true; isBusy; ) {
@@ -175,7 +204,12 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     },
     async redeploy(next) {
       await running.close();
+      cloud.deploy(next.resources);
       running = await deploy(next);
+    },
+    async destroy() {
+      await running.close();
+      cloud.destroy();
     },
     async close() {
       await running.close();
@@ -188,6 +222,8 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     const isAllowed = ["sqs:GetQueueAttributes", "sqs:ReceiveMessage"].map((action) =>
       lambda.may(action, queueArn(queue)),
     );
+    // What it cannot decrypt it is not given.
+    isAllowed.push(lambda.mayUse(running.keys.ofMessages(queue.name)));
     return isAllowed.every(Boolean) ? queue.receive(most) : [];
   }
 
@@ -200,8 +236,9 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
   interface Deployment {
     readonly lambdas: readonly Lambda[];
     readonly queues: ReadonlyMap<string, Queue>;
-    readonly subscribed: readonly Queue[];
+    readonly subscribed: readonly { readonly topic: string; readonly queue: Queue }[];
     readonly roles: ReadonlyMap<string, readonly Statement[]>;
+    readonly keys: ReturnType<typeof keysOf>;
     readonly mappings: readonly {
       readonly lambda: Lambda;
       readonly queue: Queue;
@@ -212,7 +249,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
   }
 
   async function deploy({ resources }: Synthesised): Promise<Deployment> {
-    const names = createNames(resources);
+    const { names } = cloud;
     const all = (type: string) => resources.filter((each) => each.type === type);
     const identity = (role: string) =>
       statementsOf(resources.filter(({ id }) => id === role))
@@ -234,6 +271,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
       };
     };
 
+    const keys = keysOf(resources, names);
     const queues = new Map<string, Queue>();
     for (const { id, properties } of all("AWS::SQS::Queue")) {
       const { maxReceiveCount, deadLetterTargetArn } = fieldsOf(properties["RedrivePolicy"]);
@@ -261,7 +299,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     const queueOf = (arn: unknown) => queueNamed(names.resolve(flatten(arn)).split(":").at(-1) ?? "");
 
     const lambdas = await Promise.all(
-      all("AWS::Lambda::Function").map((each) => start(each, names, policiesOf, queues)),
+      all("AWS::Lambda::Function").map((each) => start(each, names, policiesOf, queues, keys)),
     );
     const lambdaNamed = (name: string): Lambda => {
       const lambda = lambdas.find((each) => each.name === name);
@@ -272,9 +310,13 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
       lambdas,
       queues,
       roles: ofRole,
+      keys,
       subscribed: all("AWS::SNS::Subscription")
         .filter(({ properties }) => properties["Protocol"] === "sqs")
-        .map(({ properties }) => queueOf(properties["Endpoint"])),
+        .map(({ properties }) => ({
+          topic: names.resolve(flatten(properties["TopicArn"])),
+          queue: queueOf(properties["Endpoint"]),
+        })),
       mappings: all("AWS::Lambda::EventSourceMapping").map(({ properties }) => ({
         lambda: lambdaNamed(names.resolve(flatten(properties["FunctionName"]))),
         queue: queueOf(properties["EventSourceArn"]),
@@ -293,6 +335,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     names: Names,
     policiesOf: Deployment["policiesOf"],
     queues: ReadonlyMap<string, Queue>,
+    keys: Deployment["keys"],
   ): Promise<Lambda> {
     const role = names.resolve(flatten(properties["Role"]));
     const entry = entryOf(id);
@@ -308,9 +351,10 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
       asked.push({ ...full, allowed });
       return allowed;
     };
+    const mayUse = (use: KeyUse | undefined) => use === undefined || check(use);
     const servers = await Promise.all([
-      serveTwin(guardedS3(check)),
-      serveTwin(secrets(check)),
+      serveTwin(guardedS3(check, keys)),
+      serveTwin(secrets(check, keys)),
       serveTwin(guardedQueues(check, queues)),
       serveTwin(guardedTimestream(check)),
     ]);
@@ -339,13 +383,13 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     for (const action of ["logs:CreateLogStream", "logs:PutLogEvents"]) {
       may(action, `arn:aws:logs:${region}:${account}:log-group:${logs}:log-stream:1`);
     }
-    return { name: id, entry, role, sandbox, servers, may };
+    return { name: id, entry, role, sandbox, servers, may, mayUse };
   }
 
   type Check = (access: Omit<Access, "principal">) => boolean;
 
   /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html */
-  function guardedS3(check: Check): TwinHandler {
+  function guardedS3(check: Check, keys: Deployment["keys"]): TwinHandler {
     return async (request) => {
       const url = new URL(request.url);
       const [, bucket = "", path = ""] = /^\/([^/]*)\/?(.*)$/s.exec(url.pathname) ?? [];
@@ -361,8 +405,15 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
       const { action, context } = s3Action(request.method, key, url.searchParams, request.headers);
       const resource = key === "" ? arn : `${arn}/${key}`;
       if (!check({ action, resource, context })) return refuse("AccessDenied");
+      const put = request.method === "PUT" ? keys.ofObjects("kms:GenerateDataKey", bucket) : undefined;
+      if (put !== undefined && !check(put)) return refuse("AccessDenied");
       const usual = async () => await s3.handle(request);
       const answer = await (world.s3Fault === undefined ? usual() : world.s3Fault(request, usual));
+      const got =
+        request.method === "GET" && key !== "" && answer.ok
+          ? keys.ofObjects("kms:Decrypt", bucket)
+          : undefined;
+      if (got !== undefined && !check(got)) return refuse("AccessDenied");
       // S3 says that a key is free only to whom may list.
       if (answer.status === 404 && key !== "") {
         if (!check({ action: "s3:ListBucket", resource: arn, context: {} })) return refuse("AccessDenied");
@@ -393,7 +444,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     });
   }
 
-  function secrets(check: Check): TwinHandler {
+  function secrets(check: Check, keys: Deployment["keys"]): TwinHandler {
     const env = vendors.env;
     const of = (prefix: string) =>
       JSON.stringify(Object.fromEntries(Object.entries(env).filter(([name]) => name.startsWith(prefix))));
@@ -405,7 +456,9 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
           const name = textOf(input["SecretId"]);
           // Six characters of the service's own end an ARN.
           const resource = `arn:aws:secretsmanager:${region}:${account}:secret:${name}-Ab3dEf`;
-          if (!check({ action: "secretsmanager:GetSecretValue", resource, context: {} })) {
+          const use = keys.ofSecret(resource);
+          const isAllowed = check({ action: "secretsmanager:GetSecretValue", resource, context: {} });
+          if (!isAllowed || (use !== undefined && !check(use))) {
             throw new AwsRefusal("AccessDeniedException", "a-message");
           }
           return { Name: name, SecretString: of(`${name.split("/").at(-1)?.toUpperCase()}_`) };
