@@ -115,7 +115,8 @@ async function unknownCounted(world: World): Promise<number> {
     .slice(before)
     .filter((line) => line.includes(`"${reconcilerMetrics.unknown}":`))
     .map((line) => fieldsOf(JSON.parse(line))[reconcilerMetrics.unknown]);
-  return Number(counted);
+  // Where there is none, no figure is written.
+  return Number(counted ?? 0);
 }
 
 /** The suite of one topology; each has a file of its own, so that both run at once. */
