@@ -3,6 +3,7 @@ import type { Node } from "constructs";
 import * as z from "zod";
 import { numbersBySink, ratesForm } from "../config/rates.ts";
 import { ConfigError } from "../src/index.ts";
+import { leftoverSettings } from "./adoption.ts";
 import { keyArnForm } from "./key.ts";
 import type { EventFanoutProps } from "./pipeline.ts";
 
@@ -107,6 +108,12 @@ const schema = z
  * @throws {ConfigError} one sentence for each setting that is wrong.
  */
 export function readSettings(node: Node): Settings {
+  const misplaced = Object.values(leftoverSettings).filter((name) => node.tryGetContext(name) !== undefined);
+  if (misplaced.length > 0) {
+    throw new ConfigError(
+      misplaced.map((name) => `-c ${name} is for npm run adopt, which comes once before the deployment`),
+    );
+  }
   const given = Object.fromEntries(
     Object.keys(schema.shape).flatMap((name) => {
       const value: unknown = node.tryGetContext(name);

@@ -4,10 +4,10 @@ import { execFileSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
-import { parseArgs } from "node:util";
 import { App } from "aws-cdk-lib";
 import { renderTable } from "../src/cli/table.ts";
 import { ConfigError } from "../src/index.ts";
+import { contextIn } from "./arguments.ts";
 import { bundle } from "./bundle.ts";
 import { loadCatalogFor, placeholders } from "./catalog.ts";
 import { keyPolicyFor } from "./key-policy.ts";
@@ -26,10 +26,7 @@ const say = (text: string) => process.stdout.write(`${text}\n`);
 const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]) =>
   say(renderTable({ head: [...head], colAligns: ["left", "right", "right", "right"] }, rows, false));
 
-const { values } = parseArgs({ options: { context: { type: "string", short: "c", multiple: true } } });
-const context = Object.fromEntries(
-  (values.context ?? []).map((pair) => [pair.replace(/=.*$/s, ""), pair.replace(/^[^=]*=?/, "")]),
-);
+const { context } = contextIn(process.argv.slice(2));
 const { metrics, stack, sinks, topologies, settings } = await read().catch(refuse);
 
 function refuse(error: unknown): never {

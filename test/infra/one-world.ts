@@ -1,9 +1,13 @@
 // All functions of a deployment meet: one store, the template's queues, each function under its own role's rights, in
 // every order that matters. The judge counts at the vendors.
+import { App } from "aws-cdk-lib";
+import { Template } from "aws-cdk-lib/assertions";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { AdoptionStack } from "../../infra/adoption.ts";
 import type { Topology } from "../../infra/pipeline.ts";
-import { fieldsOf } from "../../infra/template.ts";
+import { fieldsOf, resourcesOf } from "../../infra/template.ts";
 import { generateObjects } from "../../samples/generate.ts";
+import { reconcilerMetrics } from "../../src/lambda/reconciler.ts";
 import type { Fault } from "../../src/testing/index.ts";
 import { breakBody, s3Refusal } from "../support/s3-twin.ts";
 import { type SinkName, sinkNames } from "../support/vendors.ts";
@@ -101,6 +105,17 @@ function invalidCounted(world: World): number {
     (sum, each) => sum + Number(fieldsOf(fieldsOf(each)["counts"])["deadLettered"]),
     0,
   );
+}
+
+/** Objects that no receipt knows, as the reconciler counts them. */
+async function unknownCounted(world: World): Promise<number> {
+  const before = world.lines.length;
+  for (const { thrown } of await world.reconcile()) expect(thrown).toBeUndefined();
+  const [counted] = world.lines
+    .slice(before)
+    .filter((line) => line.includes(`"${reconcilerMetrics.unknown}":`))
+    .map((line) => fieldsOf(JSON.parse(line))[reconcilerMetrics.unknown]);
+  return Number(counted);
 }
 
 /** The suite of one topology; each has a file of its own, so that both run at once. */
@@ -245,6 +260,50 @@ export function describeWorld(topology: Topology): void {
     await world.run();
     judge(world, [before, after]);
     expect(waitingIn(world)).toEqual({ messages: 0, deferrals: 0 });
+    tell(world, topology);
+  });
+
+  test("the stack is destroyed and deployed again with its leftovers: receipts hold, and what waits is drained", async () => {
+    const world = await begin(template(topology));
+    const [before, waiting, after] = [story(2), story(1, { seed: 2 }), story(2, { seed: 3 })];
+    const unheard = story(1, { seed: 4 });
+    const objects = deliver(world, before);
+    await world.run();
+    // Vendors are down when the stack goes: everything of this object waits.
+    for (const sink of sinkNames) world.vendors.faults[sink] = denied;
+    deliver(world, waiting);
+    await world.run();
+    expect(waitingIn(world).deferrals).toBeGreaterThanOrEqual(sinkNames.length);
+    // The queues go with what they hold.
+    const late = deliver(world, unheard);
+    const { data, books } = world;
+    await world.destroy();
+    for (const sink of sinkNames) delete world.vendors.faults[sink];
+    world.advance(day);
+
+    const app = new App({ analyticsReporting: false });
+    const adoption = new AdoptionStack(app, "fanout", { data, books });
+    world.cloud.import(resourcesOf(Template.fromStack(adoption).toJSON()), adoption.mapping);
+    await world.redeploy(template(topology));
+    expect([world.data, world.books]).toEqual([data, books]);
+    // The new workers hear of old objects again, and the new replayers find what the old ones left.
+    for (const [key, version] of objects) world.notifyAgain(key, version);
+    await world.run();
+    for (const { thrown } of await world.replay()) expect(thrown).toBeUndefined();
+    // S3 tells of new objects again.
+    deliver(world, after);
+    await world.run();
+    judge(world, [before, waiting, after]);
+    // The new reconciler counts what the old queues took with them; somebody runs it again.
+    expect(await unknownCounted(world)).toBe(1);
+    for (const [key, version] of late) world.notifyAgain(key, version);
+    await world.run();
+    const all = [before, waiting, after, unheard];
+    judge(world, all);
+    expect(await unknownCounted(world)).toBe(0);
+    expect(waitingIn(world)).toEqual({ messages: 0, deferrals: 0 });
+    // The letters of then are counted now.
+    expect(invalidCounted(world)).toBe(all.reduce((sum, { truth }) => sum + truth.invalid, 0));
     tell(world, topology);
   });
 

@@ -11,12 +11,26 @@ export interface Names {
   /** The name of a bucket, queue, function, role or stream. */
   readonly name: (id: string) => string;
   readonly arn: (id: string) => string;
+  /** A value of the template as JSON, with its references resolved. */
+  readonly text: (value: unknown) => string;
+  /** ARNs of all topics. */
+  readonly topics: readonly string[];
 }
 
-export function createNames(resources: readonly Resource[]): Names {
+/**
+ * `buckets`: logical id → name. `generation`: 1 for the first stack, 2 for the one after it is destroyed. Topics of each
+ * have other names, as CloudFormation gives them; buckets that stay may still name those of a stack that is gone.
+ */
+export function createNames(
+  resources: readonly Resource[],
+  buckets: ReadonlyMap<string, string>,
+  generation: number,
+): Names {
   const types = new Map(resources.map(({ id, type }) => [id, type]));
-  // Names of S3 are in small letters.
-  const name = (id: string) => (types.get(id) === "AWS::S3::Bucket" ? id.toLowerCase() : id);
+  const name = (id: string) => {
+    const isTopic = types.get(id) === "AWS::SNS::Topic";
+    return buckets.get(id) ?? (isTopic && generation > 1 ? `${id}-${generation}` : id);
+  };
   const arn = (id: string): string => {
     const make = arns[types.get(id) ?? ""];
     if (make === undefined) throw new Error(`this world has no ARN for ${id}, ${types.get(id)}`);
@@ -37,6 +51,8 @@ export function createNames(resources: readonly Resource[]): Names {
     resolve,
     name,
     arn,
+    text: (value) => JSON.stringify(resolved(value, resolve)),
+    topics: resources.filter(({ type }) => type === "AWS::SNS::Topic").map(({ id }) => arn(id)),
     statement: (each) => ({
       ...each,
       resources: each.resources.map(resolve),

@@ -19,8 +19,9 @@ import { AwsRefusal, awsJson, numberOf, textOf } from "../../support/aws-json.ts
 import { createS3Twin, type S3Twin, s3Refusal } from "../../support/s3-twin.ts";
 import { type SinkName, serveVendors, type Vendors } from "../../support/vendors.ts";
 import type { Synthesised } from "../synthesised.ts";
+import { type Cloud, createCloud } from "./cloud.ts";
 import { type KeyUse, keysOf } from "./keys.ts";
-import { account, createNames, type Names, region } from "./names.ts";
+import { account, type Names, region } from "./names.ts";
 import { type Access, isAllowed, type Policies, usualContext } from "./policy.ts";
 import { createQueue, type Message, type Queue } from "./queue.ts";
 import { type Invocation, openSandbox, type Sandbox } from "./sandbox.ts";
@@ -38,7 +39,7 @@ export interface World {
   readonly s3: S3Twin;
   readonly vendors: Vendors;
   readonly clock: Pick<Clock, "now">;
-  /** Names of the two buckets. */
+  /** Names of the two buckets that the running stack has. */
   readonly data: string;
   readonly books: string;
   /** ARN of the customer's key with which the running template encrypts; undefined where it does not. */
@@ -74,8 +75,15 @@ export interface World {
   invoke(name: RegExp, event: unknown): Promise<readonly Invoked[]>;
   /** Moves the time on; nothing runs meanwhile. */
   advance(ms: number): void;
-  /** Replaces the functions, roles and queues by those of another template; stores and vendors stay. */
+  /**
+   * Replaces the functions, roles and queues by those of another template; stores and vendors stay. Makes a new stack,
+   * with buckets of its own, where the last one is destroyed.
+   */
   redeploy(made: Synthesised): Promise<void>;
+  /** What CloudFormation and S3 know of the buckets. */
+  readonly cloud: Cloud;
+  /** The stack goes, and everything with it but the buckets. */
+  destroy(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -103,11 +111,16 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
   const now = () => Date.now() + Number(Atomics.load(moved, 0));
   const clock: Clock = { ...systemClock, now };
   const vendors = await serveVendors(clock);
-  const bucketOf = (resources: readonly Resource[], which: string) =>
-    idOf(resources, "AWS::S3::Bucket", new RegExp(`^FanoutStorage${which}[0-9A-F]{8}$`)).toLowerCase();
-  const data = bucketOf(made.resources, "Data");
-  const books = bucketOf(made.resources, "Books");
-  const s3 = createS3Twin({ clock, buckets: [data, books], ...(options.versioning && { versioning: true }) });
+  const cloud = createCloud();
+  cloud.deploy(made.resources);
+  const bucketOf = (which: string) =>
+    cloud.names.name(
+      idOf(made.resources, "AWS::S3::Bucket", new RegExp(`^FanoutStorage${which}[0-9A-F]{8}$`)),
+    );
+  const names = [bucketOf("Data"), bucketOf("Books")];
+  // A second stack's, too: the store has no way to get more.
+  const buckets = names.flatMap((name) => [name, `${name}-2`]);
+  const s3 = createS3Twin({ clock, buckets, ...(options.versioning && { versioning: true }) });
 
   const asked: Asked[] = [];
   const lines: string[] = [];
@@ -119,8 +132,13 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     s3,
     vendors,
     clock,
-    data,
-    books,
+    cloud,
+    get data() {
+      return bucketOf("Data");
+    },
+    get books() {
+      return bucketOf("Books");
+    },
     asked,
     lines,
     invocations,
@@ -139,7 +157,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     },
     policiesOf: (role, resource) => running.policiesOf(role, resource),
     deliver(key, bytes) {
-      const version = s3.put(data, key, bytes);
+      const version = s3.put(world.data, key, bytes);
       world.notifyAgain(key, version);
       return version;
     },
@@ -149,9 +167,12 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
       const named = isId
         ? { ...object, versionId: version, eTag: "0".repeat(32) }
         : { ...object, eTag: version };
-      const s3Record = { bucket: { name: data }, object: named };
+      const s3Record = { bucket: { name: world.data }, object: named };
       const record = { eventSource: "aws:s3", eventName: "ObjectCreated:Put", s3: s3Record };
-      for (const queue of running.subscribed) queue.send(JSON.stringify({ Records: [record] }));
+      const topics = cloud.topicsOf(world.data);
+      for (const { topic, queue } of running.subscribed) {
+        if (topics.includes(topic)) queue.send(JSON.stringify({ Records: [record] }));
+      }
     },
     async run() {
       for (let isBusy = true; isBusy; ) {
@@ -183,7 +204,12 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
     },
     async redeploy(next) {
       await running.close();
+      cloud.deploy(next.resources);
       running = await deploy(next);
+    },
+    async destroy() {
+      await running.close();
+      cloud.destroy();
     },
     async close() {
       await running.close();
@@ -210,7 +236,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
   interface Deployment {
     readonly lambdas: readonly Lambda[];
     readonly queues: ReadonlyMap<string, Queue>;
-    readonly subscribed: readonly Queue[];
+    readonly subscribed: readonly { readonly topic: string; readonly queue: Queue }[];
     readonly roles: ReadonlyMap<string, readonly Statement[]>;
     readonly keys: ReturnType<typeof keysOf>;
     readonly mappings: readonly {
@@ -223,7 +249,7 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
   }
 
   async function deploy({ resources }: Synthesised): Promise<Deployment> {
-    const names = createNames(resources);
+    const { names } = cloud;
     const all = (type: string) => resources.filter((each) => each.type === type);
     const identity = (role: string) =>
       statementsOf(resources.filter(({ id }) => id === role))
@@ -287,7 +313,10 @@ export async function createWorld(made: Synthesised, options: WorldOptions = {})
       keys,
       subscribed: all("AWS::SNS::Subscription")
         .filter(({ properties }) => properties["Protocol"] === "sqs")
-        .map(({ properties }) => queueOf(properties["Endpoint"])),
+        .map(({ properties }) => ({
+          topic: names.resolve(flatten(properties["TopicArn"])),
+          queue: queueOf(properties["Endpoint"]),
+        })),
       mappings: all("AWS::Lambda::EventSourceMapping").map(({ properties }) => ({
         lambda: lambdaNamed(names.resolve(flatten(properties["FunctionName"]))),
         queue: queueOf(properties["EventSourceArn"]),
