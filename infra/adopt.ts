@@ -5,7 +5,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { App } from "aws-cdk-lib";
 import { ConfigError } from "../src/index.ts";
-import { AdoptionStack, readLeftovers } from "./adoption.ts";
+import { AdoptionStack, leftoverSettings, readLeftovers } from "./adoption.ts";
 import { contextIn } from "./arguments.ts";
 import { readSettings } from "./settings.ts";
 
@@ -15,7 +15,8 @@ try {
   rmSync(outdir, { recursive: true, force: true });
   const app = new App({ outdir, context, analyticsReporting: false });
   const leftovers = readLeftovers(app.node);
-  const { dataBucket: _, booksBucket: __, accessLogBucket: ___, ...others } = context;
+  const isOwn = (name: string) => Object.values<string>(leftoverSettings).includes(name);
+  const others = Object.fromEntries(Object.entries(context).filter(([name]) => !isOwn(name)));
   const { stack } = readSettings(new App({ context: others, analyticsReporting: false }).node);
   const { mapping } = new AdoptionStack(app, stack, leftovers);
   app.synth();
@@ -49,7 +50,6 @@ async function run(args: readonly string[]): Promise<{ readonly code: number; re
   const cdk = path.resolve(import.meta.dirname, "../node_modules/aws-cdk/bin/cdk");
   const child = spawn(process.execPath, [cdk, ...args], {
     stdio: ["inherit", "pipe", "pipe"],
-    env: { ...process.env, CDK_DISABLE_CLI_TELEMETRY: "true" },
   });
   let output = "";
   for (const [from, to] of [

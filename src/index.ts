@@ -33,6 +33,7 @@ export {
 } from "./delivery/http.ts";
 export { stableUuid } from "./delivery/ids.ts";
 export type { Provision, ProvisionContext, SinkPlan } from "./delivery/provision.ts";
+export { type ProxyEnv, useProxies } from "./delivery/proxy.ts";
 export type { RetryPolicy } from "./delivery/retry.ts";
 export * from "./delivery/sink.ts";
 export { allFinite, isoTime, quoteName } from "./delivery/values.ts";

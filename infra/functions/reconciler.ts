@@ -1,9 +1,10 @@
 // The reconciler's Lambda entry. It reads no secret and no object, so it needs no configuration of a sink.
-import { openStore, s3Store } from "../../src/index.ts";
+import { openStore, s3Store, useProxies } from "../../src/index.ts";
 import { createMetrics } from "../../src/lambda/metrics.ts";
 import { createReconciler } from "../../src/lambda/reconciler.ts";
 import { dataPrefix, errorPrefix } from "../prefixes.ts";
 
+useProxies(process.env);
 const { DATA_BUCKET: bucket = "", RECEIPTS: receipts = "", SINKS: sinks = "" } = process.env;
 
 export const handler = createReconciler({

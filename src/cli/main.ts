@@ -2,8 +2,10 @@
 import "./heap.ts";
 
 // Loaded once the heap is told to stay small: loading them makes it grow.
-const [{ runProgram }, { createProgram }] = await Promise.all([
+const [{ runProgram }, { createProgram }, { useProxies }] = await Promise.all([
   import("./process.ts"),
   import("./program.ts"),
+  import("../delivery/proxy.ts"),
 ]);
+useProxies(process.env);
 await runProgram(createProgram(process.env));

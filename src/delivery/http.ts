@@ -5,7 +5,7 @@ import { isIP, type LookupFunction } from "node:net";
 import zlib from "node:zlib";
 import { version } from "../version.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { createAgents, isProxied, type ProxyEnv } from "./proxy.ts";
+import { createAgents, isProxied, type ProxyEnv, proxiesOfProcess } from "./proxy.ts";
 import { isPublicAddress, NotPublic, publicLookup } from "./public-address.ts";
 import { sinkUnavailable } from "./sink.ts";
 
@@ -67,7 +67,7 @@ export interface HttpOptions {
   /** Resolves the hosts of `publicOnly` requests. Default `dns.lookup`. */
   readonly lookup?: LookupFunction;
   /**
-   * Where proxies are named: `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`. Default `process.env`; `{}` goes through none. The
+   * Where proxies are named: `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`. Default: what {@link useProxies} was told, else none. The
    * host of a `publicOnly` request is resolved here also then, and the proxy is asked for the address that was found.
    */
   readonly proxy?: ProxyEnv;
@@ -83,7 +83,7 @@ export const userAgent = `firehose-fanout/${version}`;
 export function createHttp(options: HttpOptions = {}): { readonly send: HttpClient; close(): void } {
   const clock = options.clock ?? systemClock;
   const agentOptions = { keepAlive: true, maxSockets: options.maxSockets ?? 64, scheduling: "lifo" } as const;
-  const env = options.proxy ?? process.env;
+  const env = options.proxy ?? proxiesOfProcess();
   const agents = createAgents(agentOptions, env);
   // Sockets of their own: one that is open to a private address must not serve a request that may not go there.
   const lookup = publicLookup(options.lookup);

@@ -6,6 +6,21 @@ import https from "node:https";
 /** Environment variables, in either case; those of the name in lower case win, as with curl. */
 export type ProxyEnv = Readonly<Record<string, string | undefined>>;
 
+let environment: ProxyEnv = {};
+
+/**
+ * The proxies of the whole process: of every client that is made from now on, ours and AWS's. Who composes an installation
+ * says it once, since a machine has one way out; the core itself reads no environment.
+ */
+export function useProxies(env: ProxyEnv): void {
+  environment = env;
+}
+
+/** What {@link useProxies} was told last; none by default. */
+export function proxiesOfProcess(): ProxyEnv {
+  return environment;
+}
+
 /** `http` and `https`, each without a colon. */
 type Scheme = "http" | "https";
 
@@ -45,7 +60,7 @@ export function createAgents(
  * For the request handler of a client of AWS's: nothing where the environment names no proxy, so that the client makes its
  * own agents.
  */
-export function awsAgents(env: ProxyEnv = process.env): {
+export function awsAgents(env: ProxyEnv = environment): {
   readonly httpAgent?: http.Agent;
   readonly httpsAgent?: https.Agent;
 } {

@@ -1,10 +1,12 @@
 // The four vendors' twins with a ledger: which record arrived when, from which process, under which id, as what bytes.
+
 import * as z from "zod";
 import { createHubspotTwin } from "../../adapters/hubspot/twin.ts";
 import { createMixpanelTwin } from "../../adapters/mixpanel/twin.ts";
 import { createSegmentTwin } from "../../adapters/segment/twin.ts";
 import { createTimestreamTwin } from "../../adapters/timestream/twin.ts";
 import { resetConnection, serveTwin, type Twin } from "../../src/testing/index.ts";
+import { requestText } from "../support/bodies.ts";
 import { markField } from "./objects.ts";
 
 export const sinkNames = ["timestream", "segment", "mixpanel", "hubspot-events"] as const;
@@ -79,7 +81,7 @@ export function createVendors(tick: () => number): Vendors {
       const { stored, handle } = twins[sink];
       const at = tick();
       requests++;
-      const items = itemsOf[sink](await request.clone().text(), request.headers);
+      const items = itemsOf[sink](await requestText(request), request.headers);
       const arrivals = items.map(
         (item): Arrival => ({
           ...item,

@@ -4,7 +4,7 @@ import http from "node:http";
 import net, { type LookupFunction } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { awsAgents, isProxied } from "../../src/delivery/proxy.ts";
-import { createHttp, isSinkUnavailable, TransportError } from "../../src/index.ts";
+import { createHttp, isSinkUnavailable, TransportError, useProxies } from "../../src/index.ts";
 
 let asked: string[];
 let proxy: string;
@@ -113,6 +113,18 @@ test.each([
   ["https://example.com:8443/", "example.com:8443", false],
 ])("%s with NO_PROXY=%s goes through the proxy: %s", (url, none, expected) => {
   expect(isProxied(new URL(url), { HTTPS_PROXY: proxy, NO_PROXY: none })).toBe(expected);
+});
+
+test("what the whole process was told, every client takes that is made afterwards", async () => {
+  const before = createHttp();
+  useProxies({ HTTP_PROXY: proxy });
+  const after = createHttp();
+  open.push(before, after, { close: () => useProxies({}) });
+  const request = { method: "GET", url: "http://vendor.test/", headers: {} } as const;
+  expect((await after.send(request, AbortSignal.timeout(5_000))).body).toBe("by the proxy");
+  await expect(before.send(request, AbortSignal.timeout(5_000))).rejects.toThrow();
+  expect(awsAgents()).toHaveProperty("httpsAgent");
+  expect(asked).toHaveLength(1);
 });
 
 test("AWS's clients make their own agents where there is no proxy, and get such that heed one", () => {

@@ -6,6 +6,7 @@ import { App } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
 import { describe, expect, test } from "vitest";
 import { AdoptionStack, type Leftovers, readLeftovers } from "../../infra/adoption.ts";
+import { contextIn } from "../../infra/arguments.ts";
 import type { Topology } from "../../infra/pipeline.ts";
 import { readSettings } from "../../infra/settings.ts";
 import { fieldsOf, type Resource, resourcesOf } from "../../infra/template.ts";
@@ -113,6 +114,7 @@ describe("npm run adopt", () => {
       AWS_SECRET_ACCESS_KEY: "test",
       AWS_REGION: region,
       AWS_EC2_METADATA_DISABLED: "true",
+      CDK_DISABLE_CLI_TELEMETRY: "true",
     };
     const { promise, resolve } = Promise.withResolvers<number | null>();
     let output = "";
@@ -213,5 +215,22 @@ describe("a setting that is wrong is one sentence, with its name", () => {
     expect(() => readSettings(new App({ context: { dataBucket: data } }).node)).toThrow(
       "-c dataBucket is for npm run adopt, which comes once before the deployment",
     );
+  });
+});
+
+test("settings are taken from the command line wherever they stand, and the rest goes on", () => {
+  const args = [
+    "--profile",
+    "ops",
+    "-c",
+    "stack=fanout",
+    "--context=tags=a=b,c=d",
+    "--context",
+    "sinks=",
+    "-v",
+  ];
+  expect(contextIn(args)).toEqual({
+    context: { stack: "fanout", tags: "a=b,c=d", sinks: "" },
+    rest: ["--profile", "ops", "-v"],
   });
 });
