@@ -97,7 +97,8 @@ export function readWrite(
   // again and again is one input's fault, and must not keep the others waiting for ever.
   if (reply.status === 409 && attempt < conflictsFrom)
     return { status: "transient", reason: "HubSpot answered 409: a conflicting write" };
-  const verdict = classify(reply);
+  const sent = () => inputs.flatMap(({ properties }) => Object.keys(properties));
+  const verdict = classify(reply, sent);
   if (verdict !== undefined) return verdict;
   const body = parseObject(reply.body);
   if (body === undefined || !Array.isArray(body["results"])) return unreadable(reply);
@@ -111,7 +112,7 @@ export function readWrite(
   }
   let unnamed: Outcome | undefined;
   for (const error of errors) {
-    const outcome = toOutcome(error);
+    const outcome = toOutcome(error, sent);
     const ids = isObject(error["context"]) ? error["context"]["objectWriteTraceId"] : undefined;
     for (const id of Array.isArray(ids) ? ids : []) if (typeof id === "string") outcomes.set(id, outcome);
     if (!Array.isArray(ids) || ids.length === 0) unnamed = outcome;
@@ -125,7 +126,9 @@ export function readWrite(
       objectWriteTraceId === undefined &&
       inputs.every(({ idProperty }) => !isObject(properties) || properties[idProperty] === undefined),
   );
-  const complete = nameless && errors.length === 0 && results.length === inputs.length;
+  // Whatever is no object in the list is no result, and then nobody knows whose are missing.
+  const isWhole = results.length === body["results"].length && results.length === inputs.length;
+  const complete = nameless && errors.length === 0 && isWhole;
   return complete ? { status: "delivered" } : { outcomes };
 }
 
@@ -136,13 +139,13 @@ function isResultOf(result: JsonObject, input: HubspotCompanyInput): boolean {
   return isObject(result["properties"]) && result["properties"][input.idProperty] === input.id;
 }
 
-function toOutcome(error: JsonObject): Outcome {
+function toOutcome(error: JsonObject, sent: () => Iterable<string>): Outcome {
   if (curable.includes(error["category"])) {
     return { status: "transient", reason: "HubSpot could not write the company now" };
   }
   return {
     status: "rejected",
-    ...explain("INPUT_REFUSED" satisfies Code, "HubSpot refused the input", error),
+    ...explain("INPUT_REFUSED" satisfies Code, "HubSpot refused the input", error, sent),
   };
 }
 

@@ -2,6 +2,7 @@
 import {
   bodyOf,
   type HttpReply,
+  type Item,
   type JsonValue,
   type Limits,
   type MetricEvent,
@@ -20,7 +21,15 @@ import {
   toTime,
 } from "./property.ts";
 import { type Code, eventsRefusals } from "./refusals.ts";
-import { checkConnection, classify, type HubspotConnection, objects, parseObject, post } from "./request.ts";
+import {
+  checkConnection,
+  classify,
+  type HubspotConnection,
+  isObject,
+  objects,
+  parseObject,
+  post,
+} from "./request.ts";
 
 /** Custom events need an Enterprise subscription, and every event and property a definition made beforehand. */
 export interface HubspotEventsOptions extends HubspotConnection {
@@ -139,7 +148,7 @@ export function hubspotEventsSink(options: HubspotEventsOptions): Sink<string> {
       const body = bodyOf('{"inputs":[', items, "]}");
       const reply = await post({ accessToken, baseUrl }, "/events/v3/send/batch", body, context);
       if (reply.status === 204) return { status: "delivered" };
-      if (saysDuplicate(reply)) {
+      if (saysDuplicate(reply, items)) {
         // The batch holds a uuid that HubSpot has. Only of a lone record is it known which one, so halve until then.
         if (items.length === 1) return { status: "delivered" };
         return {
@@ -149,7 +158,7 @@ export function hubspotEventsSink(options: HubspotEventsOptions): Sink<string> {
         };
       }
       return (
-        classify(reply) ?? {
+        classify(reply, () => items.flatMap(({ payload }) => sentNames(payload))) ?? {
           status: "transient",
           reason: `HubSpot answered ${reply.status}, but only 204 says that it stored the events`,
         }
@@ -187,14 +196,31 @@ function* allFields({ metadata, data }: MetricEvent): Generator<Field> {
  * Whether HubSpot refuses a uuid because it has it. A uuid is unique for a year there and ours come from tenant,
  * metric and event id, so such a refusal says that the event was stored: by an attempt whose reply got lost, by
  * an earlier run, or as its own duplicate. HubSpot publishes no text for it: this asks for one message that names
- * the uuid and calls it a duplicate, or there already; unverified against the live API.
+ * the uuid and calls it a duplicate, or there already; unverified against the live API. What a message quotes, such as a
+ * property's name, says nothing; and a uuid that it tells must be one of the batch's own.
  */
-function saysDuplicate(reply: HttpReply): boolean {
+function saysDuplicate(reply: HttpReply, items: readonly Pick<Item<string>, "payload">[]): boolean {
   if (reply.status !== 400 && reply.status !== 409) return false;
   const body = parseObject(reply.body);
   if (body === undefined) return false;
   return [body, ...objects(body["errors"])].some(({ category, subCategory, code, message }) => {
     const text = [category, subCategory, code, message].join(" ");
-    return /uuid/i.test(text) && /duplicate|already/i.test(text);
+    const told = text.match(uuidForm);
+    if (
+      told !== null &&
+      !items.some(({ payload }) => told.some((uuid) => payload.includes(uuid.toLowerCase())))
+    )
+      return false;
+    if ([category, subCategory, code].includes("DUPLICATE_UUID")) return true;
+    const own = text.replace(/"[^"]*"|'[^']*'|`[^`]*`/g, " ");
+    return /\buuid\b/i.test(own) && /\b(?:duplicate|already)\b/i.test(own);
   });
+}
+
+const uuidForm = /\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/gi;
+
+/** The names of the properties that an event was sent with. */
+function sentNames(payload: string): readonly string[] {
+  const properties = parseObject(payload)?.["properties"];
+  return isObject(properties) ? Object.keys(properties) : [];
 }

@@ -50,6 +50,10 @@ const words = {
     meaning: "The account has no property of that name on companies, or none in the event's definition.",
     action: "Make the property at HubSpot, of a fitting type, then replay the letters.",
   },
+  INVALID_DATE: {
+    meaning: "The property holds a date without a time of day, and what was sent is not midnight, UTC.",
+    action: "Make the property a date and time at HubSpot, or map a date to it; then replay the letters.",
+  },
   READ_ONLY_VALUE: {
     meaning: "HubSpot computes the property by itself and lets nobody write it.",
     action: "Map the field to another property, then replay the letters.",

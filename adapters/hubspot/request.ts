@@ -66,9 +66,13 @@ export function post(
 /**
  * What a reply means whichever call it answers; undefined for 2xx.
  *
+ * @param sent The names of the properties that were sent, which alone may stand in a reason.
  * @throws {SinkUnavailable} for credentials, scopes, the subscription, the daily quota, migrations and wrong hosts.
  */
-export function classify(reply: HttpReply): Transient | Refused | undefined {
+export function classify(
+  reply: HttpReply,
+  sent: () => Iterable<string> = () => [],
+): Transient | Refused | undefined {
   const { status } = reply;
   const body = parseObject(reply.body);
   if (status === 401) {
@@ -113,7 +117,7 @@ export function classify(reply: HttpReply): Transient | Refused | undefined {
       ? { status: "refused", reason: "HubSpot answered 404", code: "OBJECT_NOT_FOUND" satisfies Code }
       : classifyReply("HubSpot", reply);
   return verdict?.status === "refused"
-    ? { ...verdict, ...explain(verdict.code, verdict.reason, body) }
+    ? { ...verdict, ...explain(verdict.code, verdict.reason, body, sent) }
     : verdict;
 }
 
@@ -136,18 +140,33 @@ function wordsOf(error: JsonObject | undefined): readonly (typeof hubspotWords)[
 }
 
 /**
- * The code and the reason of a refusal, with what the error body says in fixed words that are known. Its messages,
- * and words that are not known, may be values of a record: they stay out.
+ * The code and the reason of a refusal, with what the error body says in fixed words that are known, and the properties
+ * that it blames, as far as they are names that were sent. Its messages, and words that are not known, may be values of a
+ * record: they stay out.
  */
 export function explain(
   fallback: string,
   reason: string,
   error: JsonObject | undefined,
+  sent: () => Iterable<string> = () => [],
 ): { readonly code: string; readonly reason: string } {
   const words = wordsOf(error);
   const unknown: Code | undefined = typeof error?.["category"] === "string" ? "INPUT_REFUSED" : undefined;
   const [first = unknown ?? fallback] = words;
-  return { code: first, reason: words.length === 0 ? reason : `${reason}: ${words.join(", ")}` };
+  const blamed = blamedIn(error);
+  const names = blamed.size === 0 ? [] : [...new Set(sent())].filter((name) => blamed.has(name));
+  const about = names.length === 0 ? "" : `, of ${names.slice(0, mostNames).join(", ")}`;
+  return { code: first, reason: `${reason}${words.length === 0 ? "" : `: ${words.join(", ")}`}${about}` };
+}
+
+/** More of them make no sentence. */
+const mostNames = 5;
+
+/** https://developers.hubspot.com/docs/api-reference/error-handling: `context.propertyName` is a list of names. */
+function blamedIn(error: JsonObject | undefined): ReadonlySet<string> {
+  const all = error === undefined ? [] : [error, ...objects(error["errors"])];
+  const names = all.flatMap(({ context }) => (isObject(context) ? [context["propertyName"]].flat() : []));
+  return new Set(names.filter((name) => typeof name === "string"));
 }
 
 /** The object that a body holds, or undefined. */

@@ -105,7 +105,9 @@ export function mixpanelOutcomes(
   for (const { index, field } of failed.map(toObject)) {
     const item = typeof index === "number" ? items[index] : undefined;
     if (typeof index !== "number" || item === undefined) known = false;
-    else rejected.set(index, { status: "rejected", ...refusalOf(field, propertiesOf(item.payload)) });
+    // The first that is said of an event counts: each one costs that its payload is read.
+    else if (!rejected.has(index))
+      rejected.set(index, { status: "rejected", ...refusalOf(field, propertiesOf(item.payload)) });
   }
   const rest = known && imported === sent - rejected.size ? delivered : unknown;
   return Array.from({ length: sent }, (_, index) => rejected.get(index) ?? rest);

@@ -101,11 +101,10 @@ export function faultOf(reply: HttpReply): Verdict | undefined {
 }
 
 /**
- * Segment answers `{"success": true}`, but its pages promise no body: none will do, and an empty object. Whatever else
- * there is, such as an error's message, comes from something that did not take the events.
+ * Segment answers `{"success": true}`, and an empty object will do. Whatever else there is, such as an error's message,
+ * comes from something that did not take the events; and nothing at all is what a proxy answers that blocks them.
  */
 function isAcceptance(body: string): boolean {
-  if (body === "") return true;
   try {
     const answer: unknown = JSON.parse(body);
     if (typeof answer !== "object" || answer === null || Array.isArray(answer)) return false;

@@ -3,6 +3,7 @@ import {
   allFinite,
   classifyReply,
   defineSink,
+  type HttpReply,
   type Limits,
   type MetricEvent,
   type Refusals,
@@ -80,6 +81,8 @@ export function webhookSink(options: WebhookOptions): Sink<WebhookPayload> {
   if (batchSize !== undefined && !(Number.isInteger(batchSize) && batchSize > 0)) {
     throw new Error("a webhook's batchSize must be a whole number, 1 or more");
   }
+  /** Requests whose reply was lost, by their ids: of these a receiver may say that it has them. */
+  const unanswered = new Set<string>();
   return defineSink({
     name,
     limits: limitsOf(batchSize),
@@ -121,11 +124,23 @@ export function webhookSink(options: WebhookOptions): Sink<WebhookPayload> {
         "webhook-timestamp": timestamp,
         "webhook-signature": keys.map((key) => sign(key, { id, timestamp, body })).join(" "),
       };
-      const reply = await http({ method: "POST", url, headers, body, publicOnly: !allowPrivate }, signal);
+      let reply: HttpReply;
+      try {
+        reply = await http({ method: "POST", url, headers, body, publicOnly: !allowPrivate }, signal);
+      } catch (error) {
+        if (unanswered.size < mostUnanswered) unanswered.add(id);
+        throw error;
+      }
+      const wasUnanswered = unanswered.delete(id);
+      // The receiver knows a repeat by its id, and some say so: then the request before it had arrived.
+      if (reply.status === 409 && wasUnanswered) return { status: "delivered" };
       return classifyReply("the webhook's receiver", reply) ?? { status: "delivered" };
     },
   });
 }
+
+/** Some memory; whatever is beyond it is a conflict that somebody has to look at. */
+const mostUnanswered = 10_000;
 
 function limitsOf(batchSize: number | undefined): Limits {
   return batchSize === undefined

@@ -19,6 +19,7 @@ import {
   type MetricEvent,
   type Outcome,
   type Sink,
+  stableUuid,
   TransportError,
   type Verdict,
 } from "../../src/index.ts";
@@ -300,6 +301,14 @@ describe("hubspot-events, sending", () => {
     ],
     [500, { message: "Duplicate uuid" }],
     [400, "Duplicate uuid"],
+    // A property's name, and the uuid of another event.
+    [400, { category: "VALIDATION_ERROR", message: 'Property "duplicate_uuids" does not exist' }],
+    [400, { category: "VALIDATION_ERROR", message: "Property duplicate_uuids does not exist" }],
+    [
+      400,
+      { category: "VALIDATION_ERROR", message: 'the value "a duplicate uuid, already seen" is no number' },
+    ],
+    [400, { message: "Duplicate uuid 00000000-0000-5000-8000-000000000000" }],
   ])("%i %j is not a duplicate uuid", async (status, body) => {
     expect(await send(events(), canned(status, body).http, [eventOf()])).not.toEqual({ status: "delivered" });
   });
@@ -308,6 +317,7 @@ describe("hubspot-events, sending", () => {
     [400, { message: "Duplicate uuid" }],
     [409, { message: "conflict", errors: [{ message: "An event with this UUID already exists" }] }],
     [400, { category: "DUPLICATE_UUID" }],
+    [400, { message: `Duplicate uuid ${stableUuid("acme", "upload_completed", "e1").toUpperCase()}` }],
   ])("%i %j is a duplicate uuid", async (status, body) => {
     expect(await send(events(), canned(status, body).http, [eventOf()])).toEqual({ status: "delivered" });
   });
@@ -317,6 +327,24 @@ describe("hubspot-events, sending", () => {
     expect(await send(events(), canned(status, body).http, [eventOf()])).toMatchObject({
       status: "transient",
     });
+  });
+});
+
+test("a refusal names the properties that HubSpot blames, as far as they were sent, and its code", async () => {
+  const blame = {
+    category: "VALIDATION_ERROR",
+    errors: [
+      {
+        message: "secret-value is not midnight",
+        code: "INVALID_DATE",
+        context: { propertyName: ["new_findings_count", "somebody_elses"] },
+      },
+    ],
+  };
+  expect(await send(events(), canned(400, blame).http, [eventOf()])).toEqual({
+    status: "refused",
+    code: "INVALID_DATE",
+    reason: "HubSpot answered 400: INVALID_DATE, VALIDATION_ERROR, of new_findings_count",
   });
 });
 
@@ -700,6 +728,11 @@ describe("hubspot-companies, sending", () => {
     [
       "nor do they when there is one for every input",
       { results: [{ id: "1" }, { id: "2" }, { id: "3" }], errors: [error("VALIDATION_ERROR")] },
+      ["transient", "transient", "transient"],
+    ],
+    [
+      "a list with something else than results in it accounts for nobody",
+      { results: [{ id: "1" }, { id: "2" }, { id: "3" }, 0] },
       ["transient", "transient", "transient"],
     ],
     [

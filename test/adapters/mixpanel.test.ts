@@ -235,6 +235,25 @@ describe("the mapping", () => {
   });
 });
 
+test("a reply that names one event again and again reads its payload once", () => {
+  const sink = mixpanelSink({ token: "token" });
+  const [first] = items(sink, many(1));
+  if (first === undefined) throw new Error("there is no item");
+  let reads = 0;
+  const watched = {
+    get payload() {
+      reads++;
+      return first.payload;
+    },
+  };
+  const failed = Array.from({ length: 50_000 }, () => ({ index: 0, field: "properties.time" }));
+  const body = JSON.stringify({ code: 400, num_records_imported: 0, failed_records: failed });
+  expect(mixpanelOutcomes({ status: 400, headers: {}, body }, [watched])).toMatchObject([
+    { status: "rejected" },
+  ]);
+  expect(reads).toBe(1);
+});
+
 describe("a reply to three events", () => {
   const three = items(mixpanelSink({ token: "token" }), many(3));
   const reply = (status: number, body: unknown, retryAfterMs?: number) => ({

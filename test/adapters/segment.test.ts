@@ -306,7 +306,7 @@ describe("sizes", () => {
   );
 
   test("2,500 events are one request", async () => {
-    const { http, bodies } = answering(200);
+    const { http, bodies } = answering(200, {}, '{"success":true}');
     const items = many(sink.limits.itemsPerRequest);
     expect(await send(sink, items, http)).toEqual({ status: "delivered" });
     expect(bodies).toHaveLength(1);
@@ -342,8 +342,9 @@ describe("one request, one verdict", () => {
   const unavailable = "unavailable";
   test.each([
     [200, {}, `{"success":true}`, undefined],
-    [200, {}, "", undefined],
-    [204, {}, "", undefined],
+    // What a proxy answers that blocks requests in silence.
+    [200, {}, "", { status: "transient" }],
+    [204, {}, "", { status: "transient" }],
     [200, {}, `{"success": false}`, { status: "transient" }],
     [200, {}, "<!doctype html><title>Log in</title>", { status: "transient" }],
     [200, {}, "OK", { status: "transient" }],
@@ -458,7 +459,7 @@ describe("one request, one verdict", () => {
   );
 
   test("the pure verdict is what send answers from", () => {
-    expect(faultOf({ status: 200, headers: {}, body: "" })).toBeUndefined();
+    expect(faultOf({ status: 200, headers: {}, body: '{"success":true}' })).toBeUndefined();
     expect(() => faultOf({ status: 404, headers: {}, body: "" })).toThrow("Segment answered 404");
   });
 });

@@ -513,6 +513,7 @@ describe("each reply has one meaning", () => {
     ["bad signature", 403, type("InvalidSignatureException"), unavailable],
     ["another host's 404", 404, "<html>", unavailable],
     ["a redirect", 301, "", unavailable],
+    ["a rejection in a redirect", 302, rejectedRecords({ RecordIndex: 1, Reason: "?" }), unavailable],
     [
       "one rejected",
       419,

@@ -174,6 +174,41 @@ describe("what an endpoint may be", () => {
   });
 });
 
+test("a 409 after a reply that was lost says that the event is there; any other is a conflict", async () => {
+  const stored = new Set<string>();
+  const run = vendorWorld(() => ({
+    sink: sinkWith(),
+    // A receiver that takes each webhook-id once.
+    handle: async ({ headers }) => {
+      const id = headers.get("webhook-id") ?? "";
+      if (stored.has(id)) return new Response(null, { status: 409 });
+      stored.add(id);
+      return new Response(null, { status: 204 });
+    },
+  }));
+  run.put([
+    {
+      metric_name: "fine",
+      metadata: { tenant_id: "acme", event_id: "a" },
+      data: { event_time: new Date(run.clock.now()).toISOString() },
+    },
+  ]);
+  run.next = (_, n) => (n === 1 ? { kind: "reset-after-store" } : undefined);
+  expect(await run.deliver()).toMatchObject({ report: { delivered: 1, deadLettered: 0, requests: 2 } });
+
+  const clock = virtualClock();
+  const http = twinHttp(() => Promise.resolve(new Response(null, { status: 409 })), clock);
+  const sink = sinkWith();
+  const event = sampleEvent(1, clock.now());
+  const encoded = sink.encode(event);
+  if (!("payload" in encoded)) throw new Error("not encoded");
+  const batch = { partition: "", items: [{ event, ...encoded }] };
+  expect(await sink.send(batch, { signal: clock.signal(1000), attempt: 2, http, clock })).toMatchObject({
+    status: "refused",
+    code: "HTTP_409",
+  });
+});
+
 test("a receiver's 400 costs the one event its life, and a 410 none", async () => {
   const world = vendorWorld((clock) => ({
     sink: sinkWith({ batchSize: 10 }),
