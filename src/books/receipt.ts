@@ -111,7 +111,12 @@ export const noCounts: Counts = {
 export const encodeReceipt = (receipt: Receipt): Buffer => Buffer.from(JSON.stringify(receipt));
 export const encodeDeferral = (deferral: Deferral): Buffer => Buffer.from(JSON.stringify(deferral));
 
-const time = number(Number.isSafeInteger, "must be a whole number");
+/** No date is further away from 1970: https://tc39.es/ecma262/#sec-time-values-and-time-range */
+const mostTime = 8.64e15;
+const time = number(
+  (value) => Number.isSafeInteger(value) && Math.abs(value) <= mostTime,
+  "must be a time: a whole number of milliseconds that a date can have",
+);
 const count = number(
   (value) => Number.isSafeInteger(value) && value >= 0,
   "must be a whole number, 0 or more",

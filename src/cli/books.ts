@@ -8,9 +8,11 @@ import { addTenantBooks } from "../books/tenant.ts";
 import { ConfigError, type FanoutConfig } from "../config.ts";
 import { lanesNamed } from "../dead-letter/filter.ts";
 import type { Clock } from "../delivery/clock.ts";
+import { defaultErrorPrefixes } from "../intake/error-prefixes.ts";
 import type { ObjectInfo, ObjectStore } from "../store/object-store.ts";
 import { openSource, openStore, sourceObjects } from "../store/open.ts";
 import { booksDocument, problemsShown, renderBooks, renderTenant, type Unknown } from "./books-print.ts";
+import { knownLanes } from "./dlq-options.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { processOwner } from "./owner.ts";
 import { parseMoment, screenOf } from "./words.ts";
@@ -49,10 +51,11 @@ export async function books(command: BooksCommand): Promise<ExitCode> {
   const receipts = openStore(config.receipts);
   const deadLetters = openStore(config.deadLetters);
   const names = config.sinks.map(({ name }) => name);
+  const known = await knownLanes(flags.sink, names, { receipts, deadLetters });
   const sinks =
     flags.sink === undefined
       ? names
-      : names.filter((name) => flags.sink?.some((each) => lanesNamed(each, names).includes(name)));
+      : known.filter((name) => flags.sink?.some((each) => lanesNamed(each, known).includes(name)));
   if (sinks.length === 0)
     throw new ConfigError([`--sink names no configured sink; known are ${names.join(", ")}`]);
   const screen = screenOf(stdout);
@@ -144,6 +147,9 @@ async function unknownObjects(
   async function* meant(): AsyncGenerator<ObjectInfo> {
     for await (const object of sourceObjects(source)) {
       const { key, lastModified } = object;
+      // As for fanout run: what the stream's transform refused is no object of events.
+      const refused = defaultErrorPrefixes.find((each) => key.startsWith(each));
+      if (refused !== undefined && !source.prefix.startsWith(refused)) continue;
       if (own.some((location) => `${store.location}/${key}`.startsWith(`${location}/`))) continue;
       const written = Date.parse(`${dayOf(key)}T00:00:00Z`);
       const at = Number.isNaN(written) ? lastModified : written;

@@ -8,7 +8,7 @@ import { type ReplayOptions, type ReplayResult, replay } from "../dead-letter/re
 import { survey } from "../dead-letter/survey.ts";
 import type { GiveUpOrder } from "../give-up.ts";
 import { surveyQueue } from "../queues/survey.ts";
-import type { ObjectStore } from "../store/object-store.ts";
+import type { ObjectStore, StoreError } from "../store/object-store.ts";
 import { openStore } from "../store/open.ts";
 import { createWorker, type Worker } from "../worker.ts";
 import { commandOf, type DlqCommand, flagsOf, quoted } from "./dlq-options.ts";
@@ -45,15 +45,22 @@ export async function dlqDrop(command: DlqCommand, flags: DropFlags): Promise<Ex
   const startedAt = clock.now();
   const meant = upTo(filter, startedAt);
   const isPendingMeant = filter.stages?.includes("pending") ?? false;
+  let damaged = 0;
+  /** What cannot be read may be meant, too: it stays, and nobody is told that nothing was there. */
+  const onDamaged = ({ message }: StoreError) => {
+    damaged++;
+    stderr.write(`fanout: ${message}\n`);
+  };
   if (flags.dryRun === true) {
-    const found = queue === undefined ? await survey(stores, meant) : await surveyQueue(queue, meant, signal);
+    const found =
+      queue === undefined ? await survey(stores, meant, onDamaged) : await surveyQueue(queue, meant, signal);
     const letters = found.letters;
     const pending = isPendingMeant ? found.pending : 0;
     const what = `${count(letters, "dead letter")} and ${count(pending, "pending delivery", "pending deliveries")}`;
     stdout.write(
       json ? `${JSON.stringify({ letters, pending })}\n` : `Would be dropped: ${what}. Nothing was.\n`,
     );
-    return exitCodes.ok;
+    return damaged === 0 ? exitCodes.ok : exitCodes.failed;
   }
   if (queue !== undefined) return await dlqDropQueue({ ...command, queue }, reason);
 
@@ -93,7 +100,8 @@ export async function dlqDrop(command: DlqCommand, flags: DropFlags): Promise<Ex
 
 async function countPending(receipts: ObjectStore, filter: LetterFilter): Promise<number> {
   let pending = 0;
-  for await (const { count: number } of pendingOf(receipts, filter)) pending += number;
+  // Whatever is damaged is told when it is dropped.
+  for await (const { count: number } of pendingOf(receipts, filter, () => {})) pending += number;
   return pending;
 }
 
@@ -108,7 +116,8 @@ async function dropPending(
   let { busy } = result;
   let pending = 0;
   const failures = [...result.failures];
-  for await (const { object, sink, count: number } of pendingOf(stores.receipts, filter)) {
+  const onDamaged = ({ message }: StoreError) => void failures.push(message);
+  for await (const { object, sink, count: number } of pendingOf(stores.receipts, filter, onDamaged)) {
     if (signal.aborted) break;
     pending += number;
     try {

@@ -1,11 +1,13 @@
 // What every `fanout dlq` command is given: where to look, for what, and how to answer.
 import { type Command, Option } from "commander";
+import { deferralsPrefix } from "../books/books.ts";
 import { ConfigError, type FanoutConfig } from "../config.ts";
 import { intakeLane } from "../dead-letter/dead-letter.ts";
 import { type LetterFilter, lanesNamed, type WaitingStage } from "../dead-letter/filter.ts";
 import type { Stores } from "../dead-letter/query.ts";
 import type { Clock } from "../delivery/clock.ts";
 import type { FailureQueue } from "../queues/queue.ts";
+import type { ObjectStore } from "../store/object-store.ts";
 import { openStore } from "../store/open.ts";
 import { parseMoment } from "./words.ts";
 
@@ -66,8 +68,7 @@ export function addFilters(command: Command): Command {
 }
 
 /**
- * @param known names of the configured sinks, by which an abbreviation is understood. Another name is taken as it is:
- * letters of a sink of former times may still wait.
+ * @param known See {@link knownLanes}; an abbreviation is understood by them. Another name is taken as it is.
  * @throws {ConfigError} for a stage or a time that is none, and for what means nothing, or everything by mistake.
  */
 export function filterOf(flags: FilterFlags, now: number, known: readonly string[]): LetterFilter {
@@ -118,6 +119,33 @@ function named(name: string, known: readonly string[]): readonly string[] {
 
 function isStage(name: string): name is WaitingStage {
   return (stages as readonly string[]).includes(name);
+}
+
+/**
+ * The names that a flag's are understood by: those of the configured sinks, and of the flag's own each that letters or
+ * deferrals wait of, though no sink has it any more. An exact name wins, so `segment`, which is configured no more, never
+ * stands for `segment-groups`.
+ */
+export async function knownLanes(
+  given: readonly string[] | undefined,
+  sinks: readonly string[],
+  { receipts, deadLetters }: Stores,
+): Promise<readonly string[]> {
+  const unknown = (given ?? []).filter((name) => !sinks.includes(name));
+  const former = await Promise.all(
+    unknown.map(async (name) => {
+      const has =
+        (await hasAny(deadLetters, `sink=${name}/`)) ||
+        (await hasAny(receipts, `${deferralsPrefix}sink=${name}/`));
+      return has ? [name] : [];
+    }),
+  );
+  return [...sinks, ...former.flat()];
+}
+
+async function hasAny(store: ObjectStore, prefix: string): Promise<boolean> {
+  for await (const _ of store.list(prefix)) return true;
+  return false;
 }
 
 export function openStores({ receipts, deadLetters }: FanoutConfig): Stores {

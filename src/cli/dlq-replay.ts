@@ -15,6 +15,7 @@ import {
 import type { Stores } from "../dead-letter/query.ts";
 import { replay } from "../dead-letter/replay.ts";
 import { paced } from "../delivery/paced.ts";
+import type { StoreError } from "../store/object-store.ts";
 import { openStore } from "../store/open.ts";
 import { createWorker, defaultLimits } from "../worker.ts";
 import { commandOf, type DlqCommand, flagsOf, quoted } from "./dlq-options.ts";
@@ -67,7 +68,12 @@ export async function dlqReplay(command: DlqCommand, flags: ReplayFlags): Promis
 
   if (flags.dryRun === true || planned !== undefined) {
     const limits = { ...config, stores, filter, source: openStore, signal: command.signal };
-    const now = await makePlan({ ...limits, onDamaged: ({ message }) => problems(message) });
+    let damaged = 0;
+    const onDamaged = ({ message }: StoreError) => {
+      damaged++;
+      problems(message);
+    };
+    const now = await makePlan({ ...limits, onDamaged });
     if (planned !== undefined && now.covers.length === 0 && !(await isOfThese(stores, planned))) {
       throw new ConfigError([
         `the books in ${stores.receipts.location} know none of the objects of this plan: it was made of other stores`,
@@ -79,7 +85,7 @@ export async function dlqReplay(command: DlqCommand, flags: ReplayFlags): Promis
       const { within: _, ...told } = filter;
       const file = toPlanFile(now, told, startedAt, configFingerprint(config));
       stdout.write(json ? `${JSON.stringify(file)}\n` : `${renderPlan(file, screen)}\n\nNothing was sent.\n`);
-      return exitCodes.ok;
+      return damaged === 0 ? exitCodes.ok : exitCodes.failed;
     }
   }
 

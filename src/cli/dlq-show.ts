@@ -7,6 +7,7 @@ import { type Pending, pendingOf, visitLetters } from "../dead-letter/query.ts";
 import { readLetters } from "../dead-letter/store.ts";
 import type { FailureQueue, QueueEntry } from "../queues/queue.ts";
 import { entriesOf, entryFingerprint } from "../queues/survey.ts";
+import type { StoreError } from "../store/object-store.ts";
 import type { DlqCommand } from "./dlq-options.ts";
 import {
   describeLetter,
@@ -54,19 +55,28 @@ type Found = FoundLetter | { readonly pending: Pending };
 async function find({ stores }: DlqCommand, id: string): Promise<Found> {
   const filter = { ids: [id] };
   const found = new Map<string, Found>();
-  await visitLetters(stores, filter, async ({ objectHash, file }, letters) => {
-    for await (const letter of letters) {
-      found.set(letterId(objectHash, letter.sink, letter.origin.index), { letter, objectHash, file });
-      if (found.size > namedAtMost) break;
-    }
-  });
-  for await (const pending of pendingOf(stores.receipts, filter)) {
+  const damaged: string[] = [];
+  const onDamaged = ({ message }: StoreError) => void damaged.push(message);
+  await visitLetters(
+    stores,
+    filter,
+    async ({ objectHash, file }, letters) => {
+      for await (const letter of letters) {
+        found.set(letterId(objectHash, letter.sink, letter.origin.index), { letter, objectHash, file });
+        if (found.size > namedAtMost) break;
+      }
+    },
+    onDamaged,
+  );
+  for await (const pending of pendingOf(stores.receipts, filter, onDamaged)) {
     found.set(letterId(pending.objectHash, pending.sink), { pending });
   }
   if (found.size === 0) await findDropped(stores.deadLetters, id, found);
   const [only] = found.values();
   if (only === undefined) {
-    throw new ConfigError([`no dead letter, nothing pending and nothing in the archive has the id ${id}`]);
+    const none = `no dead letter, nothing pending and nothing in the archive has the id ${id}`;
+    // It may be one of these.
+    throw new ConfigError([...damaged, damaged.length === 0 ? none : `${none}, of what can be read`]);
   }
   if (found.size > 1) throw several(id, [...found.keys()]);
   return only;

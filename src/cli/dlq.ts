@@ -10,6 +10,7 @@ import {
   type DlqCommand,
   type FilterFlags,
   filterOf,
+  knownLanes,
   openStores,
   unknownSinks,
 } from "./dlq-options.ts";
@@ -63,7 +64,9 @@ export function addDlq(program: Command, surroundings: Surroundings): void {
   ): Promise<void> => {
     const config = await surroundings.loadConfig(flags.config);
     const sinks = config.sinks.map(({ name }) => name);
-    const filter = filterOf(flags, systemClock.now(), sinks);
+    const stores = openStores(config);
+    const known = flags.queue === undefined ? await knownLanes(flags.sink, sinks, stores) : sinks;
+    const filter = filterOf(flags, systemClock.now(), known);
     for (const name of flags.queue === undefined ? unknownSinks(filter, sinks) : []) {
       surroundings.stderr.write(
         `fanout: --sink ${name} is no sink of the configuration; known are ${["intake", ...sinks].join(", ")}\n`,
@@ -73,7 +76,7 @@ export function addDlq(program: Command, surroundings: Surroundings): void {
     try {
       const command: DlqCommand = {
         config,
-        stores: openStores(config),
+        stores,
         filter,
         ...(queue && flags.queue !== undefined && { queue, queueAddress: flags.queue }),
         clock: systemClock,

@@ -13,7 +13,7 @@ import { defaultLimits, type WorkerLimits } from "../worker.ts";
 import { type DeadLetter, fingerprint, intakeLane, recordBytes, type Stage } from "./dead-letter.ts";
 import { coverName, type LetterFilter } from "./filter.ts";
 import { judgeLetter } from "./judge.ts";
-import { type Pending, pendingOf, type Stores, visitLetters, type WaitingFile } from "./query.ts";
+import { type Pending, pendingOf, raise, type Stores, visitLetters, type WaitingFile } from "./query.ts";
 
 export interface PlanOptions {
   readonly stores: Stores;
@@ -288,7 +288,7 @@ export async function makePlan(options: PlanOptions): Promise<Plan> {
     counters.close();
   };
   const byObject = new Map<string, Pending[]>();
-  for await (const deferral of pendingOf(stores.receipts, filter, onDamaged)) {
+  for await (const deferral of pendingOf(stores.receipts, filter, onDamaged ?? raise)) {
     const waiting = byObject.get(deferral.objectHash);
     if (waiting === undefined) byObject.set(deferral.objectHash, [deferral]);
     else waiting.push(deferral);

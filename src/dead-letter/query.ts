@@ -170,6 +170,11 @@ export interface Pending extends WaitingDeferral {
   readonly unread: boolean;
 }
 
+/** For who wants to be told of nothing: what is damaged ends the work, rather than being left out in silence. */
+export function raise(error: StoreError): never {
+  throw error;
+}
+
 /**
  * What is pending, as far as the filter lets it through. A filter for what only letters hold, such as tenants, lets
  * nothing through: a deferral has ranges of records and no payload.
@@ -180,7 +185,7 @@ export interface Pending extends WaitingDeferral {
 export async function* pendingOf(
   store: ObjectStore,
   filter: LetterFilter,
-  onDamaged: (error: StoreError) => void = () => {},
+  onDamaged: (error: StoreError) => void,
 ): AsyncGenerator<Pending> {
   if (isAboutLetters(filter)) return;
   const { ids = [], within } = filter;

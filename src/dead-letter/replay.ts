@@ -369,7 +369,8 @@ export async function replay(options: ReplayOptions): Promise<ReplayResult> {
     const rest = new Map<string, Pending>();
     const within = new Set(open.map(({ objectHash, sink }) => coverName(objectHash, sink)));
     const waiting = new Map<string, number>();
-    for await (const each of pendingOf(stores.receipts, { within })) {
+    const onDamaged = ({ message }: StoreError) => void failures.add(message);
+    for await (const each of pendingOf(stores.receipts, { within }, onDamaged)) {
       rest.set(each.storeKey, each);
       add(
         waiting,

@@ -2,7 +2,7 @@
 import type { StoreError } from "../store/object-store.ts";
 import type { DeadLetter, Stage } from "./dead-letter.ts";
 import { type LetterFilter, letterId } from "./filter.ts";
-import { type Pending, pendingOf, type Stores, type VisitFile, visitLetters } from "./query.ts";
+import { type Pending, pendingOf, raise, type Stores, type VisitFile, visitLetters } from "./query.ts";
 
 /** All letters of one sink and fingerprint. */
 export interface Cause {
@@ -77,7 +77,8 @@ export async function survey(
     for await (const letter of letters) surveyor.add(refusedOf(objectHash, letter));
   };
   await visitLetters(stores, filter, visit, onDamaged);
-  for await (const pending of pendingOf(stores.receipts, filter, onDamaged)) surveyor.addPending(pending);
+  for await (const pending of pendingOf(stores.receipts, filter, onDamaged ?? raise))
+    surveyor.addPending(pending);
   return surveyor.survey();
 }
 

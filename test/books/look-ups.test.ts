@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { hashOf } from "../../src/books/books.ts";
 import { whereIs } from "../../src/books/where.ts";
-import { pendingOf } from "../../src/dead-letter/query.ts";
+import { pendingOf, raise } from "../../src/dead-letter/query.ts";
 import { sinkUnavailable } from "../../src/index.ts";
 import { mapInOrder } from "../../src/map-in-order.ts";
 import { createWorld, scriptedSink } from "../support/world.ts";
@@ -34,7 +34,7 @@ test("200 deferrals are looked up in less than a second, though each takes three
   const found: string[] = [];
   await world.clock.run(
     (async () => {
-      for await (const { object } of pendingOf(world.receipts, {})) found.push(object.key);
+      for await (const { object } of pendingOf(world.receipts, {}, raise)) found.push(object.key);
     })(),
   );
   expect(found).toHaveLength(200);

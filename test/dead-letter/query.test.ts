@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { DeadLetter } from "../../src/dead-letter/dead-letter.ts";
 import type { LetterFilter } from "../../src/dead-letter/filter.ts";
 import { letterId } from "../../src/dead-letter/filter.ts";
-import { pendingOf, visitLetters } from "../../src/dead-letter/query.ts";
+import { pendingOf, raise, visitLetters } from "../../src/dead-letter/query.ts";
 import { survey } from "../../src/dead-letter/survey.ts";
 import { StoreError } from "../../src/store/object-store.ts";
 import { somethingWaits, type Waiting } from "../support/waiting.ts";
@@ -18,7 +18,7 @@ async function idsOf({ world }: Waiting, filter: LetterFilter): Promise<string[]
 
 async function pending({ world }: Waiting, filter: LetterFilter): Promise<number> {
   let count = 0;
-  for await (const each of pendingOf(world.receipts, filter)) count += each.count;
+  for await (const each of pendingOf(world.receipts, filter, raise)) count += each.count;
   return count;
 }
 
