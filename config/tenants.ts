@@ -34,9 +34,12 @@ export async function tenantConfig(
   const problems: string[] = [];
   if (down !== "pass" && down !== "fail")
     problems.push("TENANT_DIRECTORY_DOWN is not valid: it must be pass or fail");
-  const token = env["TENANT_DIRECTORY_TOKEN"];
-  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
-    problems.push("TENANT_DIRECTORY_TOKEN is not valid: it must be visible ASCII characters, no space");
+  let token: string | undefined;
+  try {
+    token = tokenOf(env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    problems.push(...error.problems);
   }
   let directory: TenantDirectory | undefined;
   try {
@@ -47,6 +50,15 @@ export async function tenantConfig(
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return { directory, directoryDown: down === "fail" ? "fail" : "pass" };
+}
+
+/** @throws {ConfigError} for one that no header can carry. */
+export function tokenOf(env: Env): string | undefined {
+  const token = env["TENANT_DIRECTORY_TOKEN"];
+  if (token === undefined || /^[\x21-\x7e]+$/.test(token)) return token;
+  throw new ConfigError([
+    "TENANT_DIRECTORY_TOKEN is not valid: it must be visible ASCII characters, no space",
+  ]);
 }
 
 async function open(

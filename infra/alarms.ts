@@ -10,8 +10,10 @@ import * as subscriptions from "aws-cdk-lib/aws-sns-subscriptions";
 import type * as sqs from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 import { intakeLane } from "../src/dead-letter/dead-letter.ts";
+import { ConfigError } from "../src/index.ts";
 import type { Delivery } from "./delivery.ts";
 import {
+  failingAge,
   ignoredMetric,
   matchedMetric,
   reconcilerMetric,
@@ -37,6 +39,8 @@ export interface AlarmsProps {
   readonly quietRules?: readonly QuietRule[];
   /** Gets the alarms by mail. Default: nobody does. */
   readonly email?: string;
+  /** For how long the stream collects an object: what is delivered comes so often. */
+  readonly bufferSeconds: number;
   readonly key?: kms.IKey | undefined;
 }
 
@@ -57,9 +61,14 @@ const gaugeMinutes = 15;
 const silentMinutes = 15;
 
 const minute = 60_000;
+const mostChildren = 100;
 
 export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
   const { deliveries, stream, undelivered, reconciler, quietMinutes, email, key } = props;
+  /** CloudWatch's periods slide: one that holds two runs of the replayer always holds one. */
+  const schedulePeriod = Duration.minutes(gaugeMinutes);
+  /** Each has an object in it, however the stream's batches fall. */
+  const freshnessPeriod = Duration.minutes(Math.max(5, Math.ceil((2 * props.bufferSeconds) / 60)));
   const scope = new Construct(parent, "Alarms");
   const topic = new sns.Topic(scope, "Topic", {
     displayName: "firehose-fanout",
@@ -136,9 +145,9 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
       `The worker or the replayer of ${name} fails as a whole or is throttled: a secret, the configuration, its time, ` +
         "its memory, a listing that is denied, or the account's concurrency. The log's first line says which.",
       sumOf({
-        errors: worker.metricErrors(),
-        throttles: worker.metricThrottles(),
-        replayer: replayer.metricErrors(),
+        errors: worker.metricErrors({ period: schedulePeriod }),
+        throttles: worker.metricThrottles({ period: schedulePeriod }),
+        replayer: replayer.metricErrors({ period: schedulePeriod }),
       }),
       { above: 0 },
     );
@@ -166,11 +175,18 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
         `${sink}-freshness`,
         `Even the newest event that reached ${sink} was ${lateMinutes} minutes old, three times in a row.`,
         // The least of a period: what a replay delivers late does not hide, nor fake, how fresh the rest is.
-        sinkMetric(scope, "Freshness", sink, "Minimum"),
+        sinkMetric(scope, "Freshness", sink, "Minimum").with({ period: freshnessPeriod }),
         { above: lateMinutes * minute, periods: 3 },
       );
     }
   }
+  late(
+    "messages-late",
+    `Messages that failed again and again are ${lateMinutes} minutes old: their objects are delivered to nobody meanwhile. ` +
+      "The workers' logs say why; after 20 times a message lies in its dead-letter queue.",
+    filled(failingAge(scope, 2 * lateMinutes)),
+    { above: lateMinutes * 60 },
+  );
   alarm(
     "intake-waiting-letters",
     "Records that are no valid events wait for a decision: see fanout dlq.",
@@ -294,7 +310,7 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
   late(
     "reconciler-fails",
     "The reconciler fails: nobody would know of objects whose notifications are lost.",
-    reconciler.metricErrors({ period: Duration.hours(reconcileHours) }),
+    reconciler.metricErrors({ period: Duration.hours(2 * reconcileHours) }),
     { above: 0 },
   );
   late(
@@ -303,6 +319,12 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
     filled(reconciler.metricInvocations({ period: Duration.hours(2 * reconcileHours) })),
     { below: 1, silence: "bad" },
   );
+  // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html: "up to 100 metric alarms".
+  if (lateAlarms.length > mostChildren) {
+    throw new ConfigError([
+      `late-or-lost would stand for ${lateAlarms.length} alarms, and CloudWatch takes ${mostChildren}: fewer quietMetrics, or a second stack`,
+    ]);
+  }
   const first = new cloudwatch.CompositeAlarm(scope, "late-or-lost", {
     alarmDescription:
       "Data is late or lost: look here first. The alarms behind it, in the console, say where it stays.",

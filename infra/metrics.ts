@@ -5,6 +5,7 @@ import type { Construct } from "constructs";
 import { defaultNamespace } from "../src/lambda/metrics.ts";
 import { reconcilerMetrics } from "../src/lambda/reconciler.ts";
 import { transformMetrics } from "../src/lambda/transform.ts";
+import { failingAgeMetric } from "../src/lambda/worker.ts";
 import { reconcileHours } from "./schedule.ts";
 
 /** Where the functions of a deployment write: one of its own, so that two in one account do not add up. */
@@ -48,7 +49,10 @@ export function transformMetric(scope: Construct, figure: keyof typeof transform
   });
 }
 
-/** The reconciler's, over all sinks; it writes them once an hour. */
+/**
+ * The reconciler's, over all sinks; it writes them once an hour. CloudWatch's periods slide, so one of two hours always holds
+ * a figure, and an alarm on it does not come and go between two runs.
+ */
 export function reconcilerMetric(
   scope: Construct,
   figure: keyof typeof reconcilerMetrics,
@@ -57,7 +61,7 @@ export function reconcilerMetric(
     namespace: namespaceOf(scope),
     metricName: reconcilerMetrics[figure],
     statistic: "Maximum",
-    period: Duration.hours(reconcileHours),
+    period: Duration.hours(2 * reconcileHours),
   });
 }
 
@@ -68,6 +72,16 @@ export function ignoredMetric(scope: Construct): cloudwatch.Metric {
     metricName: "Ignored",
     statistic: "Sum",
     period: Duration.hours(1),
+  });
+}
+
+/** For how long messages have come back that failed again and again, over all queues. */
+export function failingAge(scope: Construct, minutes: number): cloudwatch.Metric {
+  return new cloudwatch.Metric({
+    namespace: namespaceOf(scope),
+    metricName: failingAgeMetric,
+    statistic: "Maximum",
+    period: Duration.minutes(minutes),
   });
 }
 

@@ -22,6 +22,8 @@ export interface OperatorsProps {
   readonly streamArn: string;
   /** Queues whose messages `fanout dlq --queue` puts back: the rules' and the deliveries'. */
   readonly queues: readonly sqs.Queue[];
+  /** Whose concurrency is bounded while a backfill runs. */
+  readonly workerArns: readonly string[];
   readonly backfill: iam.Role;
   readonly secretPrefix: string;
   readonly timestreamDatabase: string;
@@ -73,7 +75,8 @@ export function createOperators(parent: Construct, props: OperatorsProps): iam.R
         resources: queues.map(({ queueArn }) => queueArn),
       },
       {
-        actions: ["s3:PutObject"],
+        // Whoever asks for a job names the ETag of its manifest.
+        actions: ["s3:GetObject", "s3:PutObject"],
         resources: [books.arnForObjects(`${manifestsPrefix}*`)],
         wildcard: "Whoever makes a backfill names its manifest.",
       },
@@ -83,16 +86,27 @@ export function createOperators(parent: Construct, props: OperatorsProps): iam.R
         wildcard: "A report is named after its job.",
       },
       {
+        // The action knows no resource: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
         actions: ["s3:CreateJob"],
-        resources: [stack.formatArn({ service: "s3", resource: "job", resourceName: "*" })],
-        wildcard: "A job has no name before it is made.",
+        resources: ["*"],
+        wildcard:
+          "A job has no name before it is made; what it may do is its role's, which may call workers.",
       },
       {
         actions: ["s3:DescribeJob", "s3:UpdateJobStatus"],
         resources: [stack.formatArn({ service: "s3", resource: "job", resourceName: "*" })],
         wildcard: "A job's name is a number that AWS gives it.",
       },
-      { actions: ["iam:PassRole"], resources: [backfill.roleArn] },
+      {
+        actions: ["iam:PassRole"],
+        resources: [backfill.roleArn],
+        conditions: { StringEquals: { "iam:PassedToService": "batchoperations.s3.amazonaws.com" } },
+      },
+      {
+        // While a backfill runs, its worker is bounded; see docs/deploy.md.
+        actions: ["lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency"],
+        resources: props.workerArns,
+      },
       ...secretsPermission(scope, secrets),
       ...objectKeyPermissions(scope, { reads: [data, books], writes: [books] }),
       ...queues.slice(0, 1).flatMap((queue) => queueKeyPermissions(scope, queue)),

@@ -213,6 +213,7 @@ export class EventFanout extends Construct {
             storage: this.storage,
             streamArn: stream.arn,
             queues: [undelivered, ...deliveries.map(({ deadLetters }) => deadLetters)],
+            workerArns: deliveries.map(({ worker }) => worker.functionArn),
             backfill: this.backfill,
             secretPrefix,
             timestreamDatabase: timestream.database,
@@ -225,6 +226,7 @@ export class EventFanout extends Construct {
       key,
       ...(props.quietMinutes !== undefined && { quietMinutes: props.quietMinutes }),
       quietRules: quietRules(props, rules),
+      bufferSeconds: bufferOf(props.buffer).seconds,
       ...(props.alarmEmail !== undefined && { email: props.alarmEmail }),
     });
     if (props.slack !== undefined) createChat(this, { topic: this.alarms, channel: props.slack });

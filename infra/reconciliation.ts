@@ -38,7 +38,10 @@ export function createReconciliation(parent: Construct, props: ReconciliationPro
       RECEIPTS: `s3://${books.bucketName}/${receiptsPrefix}`,
       SINKS: props.sinks.join(","),
     },
-    permissions: [{ actions: ["s3:ListBucket"], resources: [data.bucketArn, books.bucketArn] }],
+    permissions: [
+      { actions: ["s3:ListBucketVersions"], resources: [data.bucketArn] },
+      { actions: ["s3:ListBucket"], resources: [books.bucketArn] },
+    ],
   });
   // The next run counts what this one could not.
   reconciler.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: Duration.hours(reconcileHours) });

@@ -75,13 +75,10 @@ export function createRules(parent: Construct, props: RulesProps): Rules {
         },
       ],
     });
-    // What `Ref` gives of a rule on another bus than the default one is `bus|rule`.
-    const ruleName = Fn.select(1, Fn.split("/", rule.attrArn));
-    const named = Fn.select(2, Fn.split("/", rule.attrArn));
-    names.set(name, {
-      busName: nameOf(busName),
-      ruleName: nameOf(busName) === "default" ? ruleName : named,
-    });
+    // What `Ref` gives of a rule on another bus than the default one is `bus|rule`. A partner's bus has slashes itself.
+    const bus = nameOf(busName);
+    const before = bus === "default" ? 1 : 1 + bus.split("/").length;
+    names.set(name, { busName: bus, ruleName: Fn.select(before, Fn.split("/", rule.attrArn)) });
   }
   undelivered.addToResourcePolicy(
     new iam.PolicyStatement({

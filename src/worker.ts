@@ -80,6 +80,12 @@ export interface ProcessOptions {
   readonly deadline?: number;
   /** Ends the run as its deadline would: requests are cut, the books are written. */
   readonly signal?: AbortSignal;
+  /**
+   * For how long another writer is waited for, of a sink that takes from one, in milliseconds. What comes by a queue with
+   * a count of its receives waits here rather than there: each refusal would use one up. Default 0: {@link ObjectBusy} at
+   * once.
+   */
+  readonly writerWaitMs?: number;
 }
 
 export interface Worker {
@@ -119,6 +125,8 @@ export const defaultLimits: WorkerLimits = {
   patienceMs: 250,
 };
 const defaultDeadlineMs = 10 * 60_000;
+/** Between two looks at a lease that somebody else has: each is a listing. */
+const writerLookMs = 2_000;
 
 /** @throws {TypeError} when an option is no number that a worker can work with; one sentence a problem. */
 export function createWorker(options: WorkerOptions): Worker {
@@ -154,6 +162,19 @@ export function createWorker(options: WorkerOptions): Worker {
   const leases = createWriterLeases(options.receipts, owner, clock);
   const oneWriter = new Set(sinks.flatMap(({ sink }) => (sink.limits.writers === 1 ? [sink.name] : [])));
 
+  /** Asks again for a lease that somebody else has, until it is free or the wait is over. */
+  const joinWithin = async (lane: string, deadline: number, until: number, signal?: AbortSignal) => {
+    for (;;) {
+      try {
+        return await leases.join(lane, deadline);
+      } catch (error) {
+        const isOver = clock.now() + writerLookMs > until || signal?.aborted === true;
+        if (!(error instanceof ObjectBusy) || isOver) throw error;
+        await clock.sleep(writerLookMs, signal);
+      }
+    }
+  };
+
   /** A record of the intake's that is valid now is every sink's. */
   const lanesOf = (lane: string) =>
     lane === intakeLane ? [...sinks.map(({ sink }) => sink.name), intakeLane] : [lane];
@@ -181,7 +202,9 @@ export function createWorker(options: WorkerOptions): Worker {
   };
 
   return {
-    async process(ref, { deadline = clock.now() + defaultDeadlineMs, signal, sinks: only } = {}) {
+    async process(ref, order = {}) {
+      const { deadline = clock.now() + defaultDeadlineMs, signal, sinks: only, writerWaitMs = 0 } = order;
+      const waitsUntil = clock.now() + writerWaitMs;
       const store = options.source(ref.bucket);
       const lanes = [...sinks.map(({ sink }) => sink.name), intakeLane].filter(
         (lane) => only === undefined || only.includes(lane),
@@ -211,7 +234,7 @@ export function createWorker(options: WorkerOptions): Worker {
         for (const lane of open) {
           if (oneWriter.has(lane)) {
             try {
-              leave.push(await leases.join(lane, deadline));
+              leave.push(await joinWithin(lane, deadline, waitsUntil, signal));
             } catch (error) {
               if (!(error instanceof ObjectBusy)) throw error;
               waits ??= error;

@@ -8,7 +8,8 @@ useProxies(process.env);
 const { DATA_BUCKET: bucket = "", RECEIPTS: receipts = "", SINKS: sinks = "" } = process.env;
 
 export const handler = createReconciler({
-  source: s3Store({ bucket }),
+  // Receipts are named by version ids where the bucket keeps versions.
+  source: s3Store({ bucket, listsVersions: true }),
   receipts: openStore(receipts),
   sinks: sinks.split(",").filter((name) => name !== ""),
   prefixOf(day) {

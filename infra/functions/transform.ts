@@ -1,13 +1,14 @@
 // The Lambda entry of the stream's transform: the catalog that ships, and the tenants that the environment names.
 import metrics from "../../config/metrics/index.ts";
-import { tenantConfig } from "../../config/tenants.ts";
+import { tenantConfig, tokenOf } from "../../config/tenants.ts";
 import { createMetrics } from "../../src/lambda/metrics.ts";
 import { createTransform } from "../../src/lambda/transform.ts";
 import { openSecrets } from "./secrets.ts";
 
 const secrets = await openSecrets(process.env);
 const { directory, directoryDown } = await tenantConfig(secrets.env, {
-  renewToken: async () => await secrets.again((env) => env["TENANT_DIRECTORY_TOKEN"]),
+  // One that no header can carry is as if there were none, and is looked for again.
+  renewToken: async () => await secrets.again((env) => tokenOf(env)),
 });
 
 export const handler = createTransform({

@@ -1,6 +1,7 @@
 // When a message that failed comes back to its queue: soon, where time alone may cure the failure, and not after the
 // queue's whole visibility timeout.
 import type { Random } from "../delivery/clock.ts";
+import { awsAgents } from "../delivery/proxy.ts";
 import { isFields, text } from "../intake/s3-events.ts";
 import type { Logger } from "../log.ts";
 
@@ -10,6 +11,8 @@ export interface QueuedMessage {
   readonly receiptHandle: string;
   /** How often it has been received, this time included. */
   readonly receives: number;
+  /** When it came into its queue, in milliseconds since the epoch; undefined when the record does not tell. */
+  readonly sentAt?: number;
 }
 
 /** Hides a message for so many seconds from now on. Rejects when the queue refuses. */
@@ -43,7 +46,13 @@ export function queuedMessage(record: unknown): QueuedMessage | undefined {
   const receiptHandle = text(record["receiptHandle"]);
   const count = Number(attributes["ApproximateReceiveCount"]);
   if (queueArn?.split(":")[2] !== "sqs" || receiptHandle === undefined) return undefined;
-  return { queueArn, receiptHandle, receives: Number.isInteger(count) && count > 0 ? count : 1 };
+  const sentAt = Number(attributes["SentTimestamp"]);
+  return {
+    queueArn,
+    receiptHandle,
+    receives: Number.isInteger(count) && count > 0 ? count : 1,
+    ...(Number.isSafeInteger(sentAt) && sentAt > 0 && { sentAt }),
+  };
 }
 
 /** How a message failed. */
@@ -92,7 +101,7 @@ export function sqsVisibility(): ChangeVisibility {
   const open = async () => {
     const sdk = await import("@aws-sdk/client-sqs");
     // The region's endpoint is asked: an address that is made from an ARN need not be the queue's own.
-    return { sdk, client: new sdk.SQSClient({ useQueueUrlAsEndpoint: false }) };
+    return { sdk, client: new sdk.SQSClient({ useQueueUrlAsEndpoint: false, requestHandler: awsAgents() }) };
   };
   let opening: ReturnType<typeof open> | undefined;
   return async ({ queueArn, receiptHandle }, seconds) => {

@@ -77,6 +77,13 @@ interface Failure {
 const longestMarginMs = 15_000;
 const marginShare = 1 / 4;
 
+/** The age of a message that failed once more; written from {@link lateMessageMs} on, without a dimension. */
+export const failingAgeMetric = "FailingMessageAge";
+const lateMessageMs = 10 * 60_000;
+
+/** Of what is left: the rest is for the object, once its sink's other writer is done. */
+const writerWaitShare = 1 / 2;
+
 /** The next delivery may find these gone by itself; every other failure wants somebody who looks. */
 const passing = new Set(["OBJECT_BUSY", "OUT_OF_TIME", "TRANSIENT"]);
 
@@ -119,7 +126,8 @@ export async function createHandler(
     if (clock.now() >= deadline)
       return { code: "OUT_OF_TIME", reason: "no time was left to begin with the object" };
     try {
-      const report = await worker.process(ref, { deadline });
+      const writerWaitMs = Math.max(0, deadline - clock.now()) * writerWaitShare;
+      const report = await worker.process(ref, { deadline, writerWaitMs });
       account(report);
       return { report };
     } catch (error) {
@@ -133,11 +141,13 @@ export async function createHandler(
   /** Tells the queue when each message that failed comes back; other triggers have no such thing. */
   async function sendBack(event: unknown, failed: ReadonlyMap<string, readonly Failure[]>): Promise<void> {
     const records = recordsOf(event) ?? [];
+    let lateMs = 0;
     await Promise.all(
       records.map(async (record) => {
         const message = queuedMessage(record);
         const failures = failed.get(isFields(record) ? (text(record["messageId"]) ?? "") : "");
         if (message === undefined || failures === undefined) return;
+        lateMs = Math.max(lateMs, clock.now() - (message.sentAt ?? clock.now()));
         const ends = failures.flatMap(({ until }) => until ?? []);
         const how = {
           isPassing: failures.every(({ code }) => passing.has(code)),
@@ -147,6 +157,13 @@ export async function createHandler(
         await comeBack(message, seconds, changeVisibility, log);
       }),
     );
+    // A queue's own figure of age leaves out what was received three times, which is what comes back.
+    // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+    if (lateMs >= lateMessageMs) {
+      metrics.addDimensions({});
+      metrics.addMetric(failingAgeMetric, MetricUnit.Seconds, lateMs / 1000);
+      metrics.publishStoredMetrics();
+    }
   }
 
   return async (event, context) => {

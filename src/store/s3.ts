@@ -18,6 +18,11 @@ export interface S3Options {
   readonly client?: S3Client;
   /** Waits before a broken read is resumed, and a conditional write that met another one is sent again. Default the system's. */
   readonly clock?: Clock;
+  /**
+   * Whether `list` names objects as `look` does, by version ids where the bucket keeps versions: it then lists versions, of
+   * which it shows the newest ones, and needs `s3:ListBucketVersions` instead of `s3:ListBucket`. Default false.
+   */
+  readonly listsVersions?: boolean;
 }
 
 /** The SDK's standard mode with one more try than its 3: S3 asks for retries with backoff on 503 SlowDown.
@@ -257,6 +262,10 @@ export function s3Store(options: S3Options): ObjectStore {
     },
 
     async *list(prefix) {
+      if (options.listsVersions === true) {
+        yield* newest(prefix);
+        return;
+      }
       let token: string | undefined;
       do {
         const page = await listPage(prefix, token);
@@ -287,6 +296,44 @@ export function s3Store(options: S3Options): ObjectStore {
           // XML cannot carry every character that a key may hold; its URL encoding can.
           EncodingType: "url",
           ...(token !== undefined && { ContinuationToken: token }),
+        }),
+      );
+    } catch (error) {
+      throw failed("listing", prefix, error);
+    }
+  }
+
+  /** An object that was deleted has a marker for its newest version, and is none. */
+  async function* newest(prefix: string): AsyncGenerator<ObjectInfo> {
+    let markers = {};
+    for (;;) {
+      const page = await versionsPage(prefix, markers);
+      if (page.IsTruncated === undefined)
+        throw unlikely("listing", prefix, "it does not say whether it is whole");
+      for (const { Key: key, IsLatest: isLatest, VersionId: version, ETag: etag, ...rest } of page.Versions ??
+        []) {
+        if (key === undefined || isLatest !== true) continue;
+        yield {
+          key: fromListing(key),
+          size: rest.Size ?? 0,
+          version: named(version, etag),
+          lastModified: rest.LastModified?.getTime() ?? 0,
+        };
+      }
+      if (!page.IsTruncated) return;
+      markers = { KeyMarker: page.NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker };
+    }
+  }
+
+  async function versionsPage(prefix: string, markers: object) {
+    try {
+      const { sdk, client } = await connect();
+      return await client.send(
+        new sdk.ListObjectVersionsCommand({
+          Bucket: bucket,
+          Prefix: prefix,
+          EncodingType: "url",
+          ...markers,
         }),
       );
     } catch (error) {

@@ -150,3 +150,42 @@ describe("a sink that takes from one writer at a time", () => {
     expect(sink.requests.flat()).toHaveLength(30);
   });
 });
+
+describe("who is to wait for another writer", () => {
+  const ref = (key: string) => ({ bucket: "source", key });
+  const slow = (clock: ReturnType<typeof createWorld>["clock"], ms: number) => {
+    const sink = scriptedSink("crm", {
+      limits: { itemsPerRequest: 100, bytesPerRequest: 1e6, bytesPerItem: 1e5, concurrency: 1, writers: 1 },
+    });
+    sink.reply = async ({ items }) => {
+      await clock.sleep(ms);
+      return items.map(() => ({ status: "delivered" }));
+    };
+    return sink;
+  };
+
+  test("delivers when the other one is done, and uses up no receive of its message", async () => {
+    const world = createWorld();
+    for (const key of ["a", "b"]) world.putEvents(key, 3);
+    const [one, other] = [slow(world.clock, 20_000), slow(world.clock, 20_000)];
+    const first = world.worker([one]).process(ref("a"));
+    const second = world.worker([other]).process(ref("b"), { writerWaitMs: 2 * minute });
+    const reports = await world.clock.run(Promise.all([first, second]));
+    expect(reports.map(({ sinks }) => sinks["crm"]?.delivered)).toEqual([3, 3]);
+  });
+
+  test("is told that it is busy when the wait is over, or when it is to end", async () => {
+    const world = createWorld();
+    for (const key of ["a", "b"]) world.putEvents(key, 3);
+    const [one, other] = [slow(world.clock, 25_000), slow(world.clock, 1)];
+    const first = world.worker([one]).process(ref("a"));
+    const started = world.clock.now();
+    const second = world
+      .worker([other])
+      .process(ref("b"), { writerWaitMs: 10_000 })
+      .catch((error: unknown) => ({ error, after: world.clock.now() - started }));
+    const [, told] = await world.clock.run(Promise.all([first, second]));
+    expect(told).toMatchObject({ error: expect.any(ObjectBusy) });
+    expect("after" in told && told.after <= 10_000).toBe(true);
+  });
+});

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { tenantConfig } from "../../config/tenants.ts";
+import { tenantConfig, tokenOf } from "../../config/tenants.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -54,4 +54,10 @@ test("everything that is wrong is told at once, without a value", async () => {
   await expect(tenantConfig({ TENANT_DIRECTORY: path.join(folder, "none") })).rejects.toMatchObject({
     problems: ["TENANT_DIRECTORY names a file that cannot be read"],
   });
+});
+
+test("a token that no header can carry is none, whenever it is read", () => {
+  expect(tokenOf({})).toBeUndefined();
+  expect(tokenOf({ TENANT_DIRECTORY_TOKEN: "t0ken" })).toBe("t0ken");
+  expect(() => tokenOf({ TENANT_DIRECTORY_TOKEN: "new\n" })).toThrow("TENANT_DIRECTORY_TOKEN is not valid");
 });

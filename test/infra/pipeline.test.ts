@@ -623,3 +623,29 @@ function denials(properties: Fields | undefined): readonly unknown[] {
     .filter(({ Effect: effect }) => effect === "Deny")
     .map(({ Condition: condition }) => condition);
 }
+
+test("what is delivered comes as often as the stream's objects, so freshness looks that far back", () => {
+  const periodOf = (seconds: number) => {
+    const { resources } = synthesise({ sinks: ["mixpanel"], buffer: { seconds } });
+    const alarm = resources.find(({ id }) => /^FanoutAlarmsmixpanelfreshness/.test(id));
+    return Number(alarm?.properties["Period"]);
+  };
+  expect([60, 300, 600].map(periodOf)).toEqual([300, 600, 1200]);
+});
+
+test("a metric that must not be quiet is watched on its rule, also of a partner's bus", () => {
+  const bus = "aws.partner/acme.example/feed";
+  const [metric] = metrics;
+  if (metric === undefined) throw new Error("the catalog is empty");
+  const of = (busName: string) => {
+    const { text } = synthesise({
+      metrics: [{ ...metric, source: { ...metric.source, bus: busName } }],
+      sinks: ["mixpanel"],
+      quietMinutes: 30,
+      quietMetrics: [metric.name],
+    });
+    return /"Fn::Select":\[(\d),\{"Fn::Split":\["\/"/.exec(text)?.[1];
+  };
+  // arn:…:rule/<rule>, arn:…:rule/<bus>/<rule>, and a bus with two slashes of its own.
+  expect(["default", "product", bus].map(of)).toEqual(["1", "2", "4"]);
+});

@@ -464,7 +464,16 @@ function commands(world: World, role: string, exact: (action: string) => readonl
       "sqs:DeleteMessage",
       "sqs:ChangeMessageVisibility",
     ].flatMap((action) => of(action, exact(action))),
-    ...["s3:CreateJob", "s3:DescribeJob", "s3:UpdateJobStatus", "iam:PassRole"].flatMap((action) =>
+    // A backfill as docs/deploy.md has it: its manifest's ETag, the job and its role, and how many run at once meanwhile.
+    ...of("s3:GetObject", [`${books}/backfill/manifests/x`]),
+    ...of("s3:CreateJob", ["*"]),
+    ...["s3:DescribeJob", "s3:UpdateJobStatus"].flatMap((action) =>
+      of(action, [`arn:aws:s3:${region}:${account}:job/1`]),
+    ),
+    ...of("iam:PassRole", exact("iam:PassRole"), {
+      "iam:PassedToService": "batchoperations.s3.amazonaws.com",
+    }),
+    ...["lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency"].flatMap((action) =>
       of(action, exact(action)),
     ),
     ...sinkNames
@@ -505,12 +514,16 @@ function forbidden(world: World, role: string): readonly Wish[] {
       resource: "arn:aws:s3:::another-bucket/Data/x",
       context: created,
     })),
-    ...["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads", "s3:PutBucketPolicy"].map(
-      (action) => ({
-        action,
-        resource: "arn:aws:s3:::another-bucket",
-      }),
-    ),
+    ...[
+      "s3:ListBucket",
+      "s3:ListBucketVersions",
+      "s3:GetBucketLocation",
+      "s3:ListBucketMultipartUploads",
+      "s3:PutBucketPolicy",
+    ].map((action) => ({
+      action,
+      resource: "arn:aws:s3:::another-bucket",
+    })),
     ...[data, books].flatMap((bucket) =>
       ["s3:PutBucketPolicy", "s3:DeleteBucket", "s3:PutLifecycleConfiguration"].map((action) => ({
         action,
@@ -526,7 +539,6 @@ function forbidden(world: World, role: string): readonly Wish[] {
     ].map((resource) => ({ action: "s3:DeleteObjectVersion", resource })),
     { action: "s3:DeleteObjectTagging", resource: `${books}/receipts/deferrals/sink=_intake/x` },
     ...own("s3:CreateJob").map(() => ({ action: "s3:DeleteJobTagging", resource: here("s3", "job/1") })),
-    { action: "s3:CreateJob", resource: "arn:aws:s3:us-east-1:999999999999:job/1" },
     { action: "s3:DescribeJob", resource: "arn:aws:s3:us-east-1:999999999999:job/1" },
     { action: "s3:UpdateJobStatus", resource: "arn:aws:s3:us-east-1:999999999999:job/1" },
     ...[
@@ -579,8 +591,23 @@ function forbidden(world: World, role: string): readonly Wish[] {
       action: "lambda:UpdateFunctionCode",
       resource: resource.replace(/:\*$/, ""),
     })),
-    { action: "iam:PassRole", resource: `arn:aws:iam::${account}:role/admin` },
-    ...own("iam:PassRole").map((resource) => ({ action: "iam:PutRolePolicy", resource })),
+    {
+      action: "iam:PassRole",
+      resource: `arn:aws:iam::${account}:role/admin`,
+      context: { "iam:PassedToService": "batchoperations.s3.amazonaws.com" },
+    },
+    ...own("iam:PassRole").flatMap((resource) => [
+      { action: "iam:PassRole", resource, context: { "iam:PassedToService": "lambda.amazonaws.com" } },
+      {
+        action: "iam:PutRolePolicy",
+        resource,
+        context: { "iam:PassedToService": "batchoperations.s3.amazonaws.com" },
+      },
+    ]),
+    ...["lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency"].flatMap((action) => [
+      { action, resource: here("lambda", "function:another") },
+      ...own(action).map((resource) => ({ action: "lambda:DeleteFunction", resource })),
+    ]),
     { action: "cloudwatch:DeleteAlarms", resource: "*" },
   ];
   const others = sinkNames.filter(

@@ -199,6 +199,50 @@ export function createS3Twin(options: S3TwinOptions = {}): S3Twin {
     ]);
   }
 
+  /** Every version, the newest of a key first, and markers of deletions. A page never ends between two of a key. */
+  function listVersions(name: string, bucket: Bucket, query: URLSearchParams): Answer {
+    allowOnly(query, [
+      "versions",
+      "prefix",
+      "max-keys",
+      "key-marker",
+      "version-id-marker",
+      "encoding-type",
+      "x-id",
+    ]);
+    const prefix = query.get("prefix") ?? "";
+    const encode = query.get("encoding-type") === "url" ? urlEncoded : xmlEscaped;
+    const after = query.get("key-marker");
+    const keys = [...bucket.keys()]
+      .filter((key) => key.startsWith(prefix) && (bucket.get(key)?.length ?? 0) > 0)
+      .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+      .filter((key) => after === null || Buffer.compare(Buffer.from(key), Buffer.from(after)) > 0);
+    const page = keys.slice(0, pageSize);
+    const last = page.at(-1);
+    const truncated = keys.length > page.length && last !== undefined;
+    const entries = page.flatMap((key) =>
+      [...(bucket.get(key) ?? [])].reverse().map((stored, index) => {
+        const kind = stored.marker === true ? "DeleteMarker" : "Version";
+        const rest =
+          stored.marker === true
+            ? ""
+            : `<ETag>&quot;${stored.etag}&quot;</ETag><Size>${stored.bytes.byteLength}</Size><StorageClass>STANDARD</StorageClass>`;
+        return `<${kind}><Key>${encode(key)}</Key><VersionId>${stored.versionId ?? "null"}</VersionId><IsLatest>${index === 0}</IsLatest><LastModified>${new Date(stored.lastModified).toISOString()}</LastModified>${rest}</${kind}>`;
+      }),
+    );
+    return xml(200, [
+      '<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">',
+      `<Name>${xmlEscaped(name)}</Name><Prefix>${encode(prefix)}</Prefix><MaxKeys>${pageSize}</MaxKeys>`,
+      query.get("encoding-type") === "url" ? "<EncodingType>url</EncodingType>" : "",
+      `<IsTruncated>${truncated}</IsTruncated>`,
+      truncated
+        ? `<NextKeyMarker>${last}</NextKeyMarker><NextVersionIdMarker>null</NextVersionIdMarker>`
+        : "",
+      ...entries,
+      "</ListVersionsResult>",
+    ]);
+  }
+
   function keysOf(bucket: Bucket, prefix: string): string[] {
     return [...bucket.keys()]
       .filter((key) => key.startsWith(prefix) && latest(bucket, key) !== undefined)
@@ -216,6 +260,7 @@ export function createS3Twin(options: S3TwinOptions = {}): S3Twin {
       throw new Refusal(400, "KeyTooLongError", "Your key is too long");
     const { searchParams: query } = url;
     if (key === "") {
+      if (request.method === "GET" && query.has("versions")) return listVersions(name, bucket, query);
       if (request.method === "GET") return list(name, bucket, query);
       throw notImplemented(`${request.method} on a bucket`);
     }
