@@ -314,7 +314,7 @@ describe("a replay that ends early", () => {
     "a sink that is down leaves what is pending, and its return drains it to 100 %",
     patience,
     async () => {
-      vendors.faults.segment = { kind: "status", status: 503 };
+      vendors.faults.segment = { kind: "status", status: 403 };
       expect((await fanout(["run", "in"], env, cwd)).code).toBe(3);
       const list = await dlq("list");
       expect(list.report).toMatchObject({ letters: 0, pending: all, delays: [{ sink: "segment", objects }] });

@@ -34,13 +34,16 @@ export function statesOf(
   return states;
 }
 
+const minute = 60_000;
+
 type Properties = Resource["properties"];
 
 function stateOf(properties: Properties, points: readonly Point[], now: number): State {
   const periods = Number(properties["EvaluationPeriods"]);
   const wanted = Number(properties["DatapointsToAlarm"] ?? periods);
   const { period, valueAt } = figureOf(properties, points);
-  const end = Math.floor(now / period) * period;
+  // Without an EvaluationWindow the periods slide: each minute they are counted back from then.
+  const end = Math.floor(now / minute) * minute + minute;
   const values = Array.from({ length: periods }, (_, back) => valueAt(end - (back + 1) * period));
   const missing = String(properties["TreatMissingData"]);
   const threshold = Number(properties["Threshold"]);

@@ -131,9 +131,9 @@ export function describeWorld(topology: Topology): void {
     process.stdout.write(`\n${[head, ...rows].join("\n")}\n`);
   });
 
-  test("all workers begin at once with twelve objects", async () => {
+  test("all workers begin at once with six objects", async () => {
     const world = await begin(template(topology));
-    const all = story(12, { records: 240 });
+    const all = story(6, { records: 120 });
     deliver(world, all);
     await world.run();
     judge(world, [all]);
