@@ -132,7 +132,7 @@ describe("an alarm of each sink, in the topology of one worker a sink,", () => {
       }
       return await breakBody(await usual(), 2_048, "cut");
     };
-    deliver(3, 900);
+    deliver(3, 300);
     await world.run();
     world.advance(2 * hour);
     await world.replay();

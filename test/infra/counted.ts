@@ -29,7 +29,9 @@ const manyEvents = 1_500;
 export async function countSent(): Promise<
   Readonly<Record<"segment" | "mixpanel" | "hubspot-events", number>>
 > {
-  const world = await createWorld(synthesise({ topology: "single", sinks: sinkNames }));
+  // Timestream is within AWS, and would make a table for each tenant first.
+  const sinks = sinkNames.filter((name) => name !== "timestream");
+  const world = await createWorld(synthesise({ topology: "single", sinks }));
   try {
     const options = { records: manyEvents, tenants: 20, objects: 1, faultsOfEachKind: 0, seed: 1 };
     for (const { key, bytes } of generateObjects({ now: Date.now(), ...options }).objects) {

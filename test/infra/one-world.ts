@@ -191,7 +191,7 @@ export function describeWorld(topology: Topology): void {
 
   test("an object that breaks off waits for every lane, and all replayers at once take it up", async () => {
     const world = await begin(template(topology));
-    const all = story(1, { records: 3_000 });
+    const all = story(1, { records: 1_200 });
     // S3 breaks the object's body off after 8 KB, and the rest of it cannot be had.
     world.s3Fault = async (request, usual) => {
       const isObject = new URL(request.url).pathname.startsWith(`/${world.data}/Data`);

@@ -7,16 +7,16 @@ const longest = 120_000;
 
 describe("the simulated world", () => {
   test(
-    "keeps every invariant in 1,200 schedules, in which everything goes wrong that can",
+    "keeps every invariant in 800 schedules, in which everything goes wrong that can",
     async () => {
-      const { schedules, counts, failures } = await runSeeds({ from: 1, count: 1_200 });
+      const { schedules, counts, failures } = await runSeeds({ from: 1, count: 800 });
       expect(
         failures.map(
           ({ seed, violations: [first] }) =>
             `npm run simulate -- --seed ${seed}  (${first?.invariant}: ${first?.detail})`,
         ),
       ).toEqual([]);
-      expect(schedules).toBe(1_200);
+      expect(schedules).toBe(800);
       expect(everything.filter((kind) => (counts.get(kind) ?? 0) < 3)).toEqual([]);
       expect([...counts.keys()].filter((kind) => !everything.includes(kind))).toEqual([]);
     },
