@@ -204,7 +204,6 @@ export function createWorker(options: WorkerOptions): Worker {
   return {
     async process(ref, order = {}) {
       const { deadline = clock.now() + defaultDeadlineMs, signal, sinks: only, writerWaitMs = 0 } = order;
-      const waitsUntil = clock.now() + writerWaitMs;
       const store = options.source(ref.bucket);
       const lanes = [...sinks.map(({ sink }) => sink.name), intakeLane].filter(
         (lane) => only === undefined || only.includes(lane),
@@ -226,6 +225,9 @@ export function createWorker(options: WorkerOptions): Worker {
       const open = lanes.filter((lane) => isOpen(known.get(lane)));
       const settled = lanes.filter((lane) => !open.includes(lane));
       const busy: string[] = [];
+      // Other sinks do not wait for it: what is left then, comes back alone.
+      const isAlone = open.every((lane) => oneWriter.has(lane) || lane === intakeLane);
+      const waitsUntil = isAlone ? clock.now() + writerWaitMs : Number.NEGATIVE_INFINITY;
       const held = new Map<string, HeldLane>();
       const leave: (() => Promise<void>)[] = [];
       /** Another writer sends to a sink that takes from one: what is left for that sink is tried again. */

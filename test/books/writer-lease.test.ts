@@ -174,6 +174,21 @@ describe("who is to wait for another writer", () => {
     expect(reports.map(({ sinks }) => sinks["crm"]?.delivered)).toEqual([3, 3]);
   });
 
+  test("keeps no other sink waiting meanwhile", async () => {
+    const world = createWorld();
+    for (const key of ["a", "b"]) world.putEvents(key, 3);
+    const [one, other, free] = [slow(world.clock, 60_000), slow(world.clock, 1), scriptedSink("free")];
+    const first = world.worker([one]).process(ref("a"));
+    const started = world.clock.now();
+    const second = world
+      .worker([other, free])
+      .process(ref("b"), { writerWaitMs: 2 * minute })
+      .catch(() => world.clock.now() - started);
+    const [, after] = await world.clock.run(Promise.all([first, second]));
+    expect(free.requests.flat()).toHaveLength(3);
+    expect(after).toBeLessThan(1_000);
+  });
+
   test("is told that it is busy when the wait is over, or when it is to end", async () => {
     const world = createWorld();
     for (const key of ["a", "b"]) world.putEvents(key, 3);
