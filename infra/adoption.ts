@@ -5,6 +5,7 @@ import * as s3 from "aws-cdk-lib/aws-s3";
 import { Construct, type Node } from "constructs";
 import * as z from "zod";
 import { ConfigError } from "../src/index.ts";
+import { readContext } from "./context.ts";
 
 /** Names of buckets. */
 export interface Leftovers {
@@ -34,17 +35,7 @@ const schema = z.object({ dataBucket: bucketName, booksBucket: bucketName, acces
 
 /** @throws {ConfigError} one sentence for each setting that is wrong or missing. */
 export function readLeftovers(node: Node): Leftovers {
-  const given = Object.fromEntries(
-    Object.keys(schema.shape).flatMap((name) => {
-      const value: unknown = node.tryGetContext(name);
-      return value === undefined ? [] : [[name, String(value)]];
-    }),
-  );
-  const result = schema.safeParse(given);
-  if (!result.success) {
-    throw new ConfigError(result.error.issues.map(({ path, message }) => `-c ${path.join(".")} ${message}`));
-  }
-  const { dataBucket: data, booksBucket: books, accessLogBucket: accessLog } = result.data;
+  const { dataBucket: data, booksBucket: books, accessLogBucket: accessLog } = readContext(node, schema);
   if (data === undefined || books === undefined) {
     throw new ConfigError([
       "-c dataBucket and -c booksBucket need each other: events without their books would be sent again, and books without their events cannot be drained",

@@ -14,7 +14,7 @@ import { ConfigError } from "../src/index.ts";
 import type { Delivery } from "./delivery.ts";
 import {
   failingAge,
-  ignoredMetric,
+  ignored,
   matchedMetric,
   reconcilerMetric,
   type SinkFigure,
@@ -304,7 +304,7 @@ export function createAlarms(parent: Construct, props: AlarmsProps): sns.Topic {
     "notifications-ignored",
     "For three hours notifications have come that are no work, such as of objects that the workers wrote themselves: a " +
       "trigger's prefix is too wide. The worker's log names the objects.",
-    filled(ignoredMetric(scope)),
+    filled(ignored(scope)),
     { above: 0, periods: 3 },
   );
   late(

@@ -5,7 +5,7 @@ import type { Construct } from "constructs";
 import { defaultNamespace } from "../src/lambda/metrics.ts";
 import { reconcilerMetrics } from "../src/lambda/reconciler.ts";
 import { transformMetrics } from "../src/lambda/transform.ts";
-import { failingAgeMetric } from "../src/lambda/worker.ts";
+import { failingAgeMetric, ignoredMetric } from "../src/lambda/worker.ts";
 import { reconcileHours } from "./schedule.ts";
 
 /** Where the functions of a deployment write: one of its own, so that two in one account do not add up. */
@@ -66,10 +66,10 @@ export function reconcilerMetric(
 }
 
 /** Notifications that were no work, over all workers. */
-export function ignoredMetric(scope: Construct): cloudwatch.Metric {
+export function ignored(scope: Construct): cloudwatch.Metric {
   return new cloudwatch.Metric({
     namespace: namespaceOf(scope),
-    metricName: "Ignored",
+    metricName: ignoredMetric,
     statistic: "Sum",
     period: Duration.hours(1),
   });

@@ -4,6 +4,7 @@ import * as z from "zod";
 import { numbersBySink, ratesForm } from "../config/rates.ts";
 import { ConfigError } from "../src/index.ts";
 import { leftoverSettings } from "./adoption.ts";
+import { readContext } from "./context.ts";
 import { keyArnForm } from "./key.ts";
 import type { EventFanoutProps } from "./pipeline.ts";
 import { defaultBuffer, mostBuffer } from "./stream.ts";
@@ -122,18 +123,8 @@ export function readSettings(node: Node): Settings {
       misplaced.map((name) => `-c ${name} is for npm run adopt, which comes once before the deployment`),
     );
   }
-  const given = Object.fromEntries(
-    Object.keys(schema.shape).flatMap((name) => {
-      const value: unknown = node.tryGetContext(name);
-      return value === undefined ? [] : [[name, String(value)]];
-    }),
-  );
-  const result = schema.safeParse(given);
-  if (!result.success) {
-    throw new ConfigError(result.error.issues.map(({ path, message }) => `-c ${path.join(".")} ${message}`));
-  }
   const { timestreamDatabase, createTimestreamDatabase, slackWorkspace, slackChannel, ...others } =
-    result.data;
+    readContext(node, schema);
   const { tenantDirectory, tenantDirectoryDown, tenantDirectorySecret, ...rest } = others;
   const { concurrency, rates, ...plain } = rest;
   const { strictTrust, vpcSubnets, vpcSecurityGroups, tags, permissionsBoundary, kmsKey, ...rare } = plain;

@@ -74,8 +74,7 @@ export function mixpanelSink(options: MixpanelOptions): Sink<string> {
     limits: { ...importLimits, bytesPerRequest, bytesPerItem: eventBytes },
     encode: mixpanelEncode(options),
     send: async ({ items }, { http, signal }) => {
-      const plain = bodyOf("[", items, "]");
-      const { body, headers: coding } = gzip ? await gzipped(plain) : { body: plain, headers: {} };
+      const { body, headers: coding } = await gzipped(bodyOf("[", items, "]"), gzip);
       const reply = await http({ method: "POST", url, headers: { ...headers, ...coding }, body }, signal);
       return mixpanelOutcomes(reply, items);
     },

@@ -61,8 +61,7 @@ export function connect({ writeKey, host = defaultHost, gzip = true }: SegmentOp
   return {
     limits: { ...limits, envelopeBytes: before.length + Buffer.byteLength(after(0)) },
     send: async ({ items }: Batch<string>, { http, signal, clock }: SendContext): Promise<Verdict> => {
-      const plain = bodyOf(before, items, after(clock.now()));
-      const { body, headers: coding } = gzip ? await gzipped(plain) : { body: plain, headers: {} };
+      const { body, headers: coding } = await gzipped(bodyOf(before, items, after(clock.now())), gzip);
       const reply = await http({ method: "POST", url, headers: { ...headers, ...coding }, body }, signal);
       return faultOf(reply) ?? { status: "delivered" };
     },

@@ -85,10 +85,9 @@ export function judge(failure: Failure, count: number): readonly Outcome[] | Ver
   if (status < 300) {
     return { status: "transient", reason: `Timestream answered ${status} with something else than its JSON` };
   }
-  if (status < 500) {
-    // In a redirect, say, it is something else's.
-    if (name === "RejectedRecordsException" && status >= 400)
-      return byIndex(field(error, "RejectedRecords"), count);
+  // In a redirect, say, such a name is something else's.
+  if (status >= 400 && status < 500) {
+    if (name === "RejectedRecordsException") return byIndex(field(error, "RejectedRecords"), count);
     if (temporary.has(name) || wasOff) {
       const throttled = name === "ThrottlingException" ? ({ throttled: true } as const) : {};
       return { status: "transient", reason: `Timestream answered ${shown(name)}`, ...wait, ...throttled };

@@ -1,6 +1,13 @@
 // What every function that delivers begins with: the configuration that ships, made from its environment.
 import makeConfig from "../../config/fanout.config.ts";
-import { ConfigError, type FanoutConfig, type Logger, renewable, resolveConfig } from "../../src/index.ts";
+import {
+  ConfigError,
+  type FanoutConfig,
+  type Logger,
+  renewable,
+  resolveConfig,
+  useProxies,
+} from "../../src/index.ts";
 import { openSecrets } from "./secrets.ts";
 
 export interface FunctionConfig extends FanoutConfig {
@@ -10,6 +17,7 @@ export interface FunctionConfig extends FanoutConfig {
 
 /** @throws {ConfigError} at the cold start, with a sentence for each variable and secret that is missing or wrong. */
 export async function loadConfig(): Promise<FunctionConfig> {
+  useProxies(process.env);
   const secrets = await openSecrets(process.env);
   const config = await resolveConfig(makeConfig, { env: secrets.env });
   // A function's disk is gone with it: books that are to be durable cannot be there.

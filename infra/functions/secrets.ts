@@ -1,7 +1,7 @@
 // The environment of a Lambda function: its own variables, and those that its secrets hold.
 
 import { GetSecretValueCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
-import { awsAgents, useProxies } from "../../src/delivery/proxy.ts";
+import { awsAgents } from "../../src/delivery/proxy.ts";
 import { ConfigError } from "../../src/index.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -41,8 +41,6 @@ export interface Secrets {
 
 /** @throws {ConfigError} as {@link readEnvironment} does. */
 export async function openSecrets(own: Environment): Promise<Secrets> {
-  // The first thing that every function with clients of its own does.
-  useProxies(own);
   const env = await readEnvironment(own);
   let known = JSON.stringify(env);
   return {

@@ -8,7 +8,7 @@ import { addTenantBooks } from "../books/tenant.ts";
 import { ConfigError, type FanoutConfig } from "../config.ts";
 import { lanesNamed } from "../dead-letter/filter.ts";
 import type { Clock } from "../delivery/clock.ts";
-import { defaultErrorPrefixes } from "../intake/error-prefixes.ts";
+import { errorPrefixOf } from "../intake/error-prefixes.ts";
 import type { ObjectInfo, ObjectStore } from "../store/object-store.ts";
 import { openSource, openStore, sourceObjects } from "../store/open.ts";
 import { booksDocument, problemsShown, renderBooks, renderTenant, type Unknown } from "./books-print.ts";
@@ -147,9 +147,7 @@ async function unknownObjects(
   async function* meant(): AsyncGenerator<ObjectInfo> {
     for await (const object of sourceObjects(source)) {
       const { key, lastModified } = object;
-      // As for fanout run: what the stream's transform refused is no object of events.
-      const refused = defaultErrorPrefixes.find((each) => key.startsWith(each));
-      if (refused !== undefined && !source.prefix.startsWith(refused)) continue;
+      if (errorPrefixOf(key, source.prefix) !== undefined) continue;
       if (own.some((location) => `${store.location}/${key}`.startsWith(`${location}/`))) continue;
       const written = Date.parse(`${dayOf(key)}T00:00:00Z`);
       const at = Number.isNaN(written) ? lastModified : written;

@@ -9,7 +9,7 @@ import {
   type RunReport,
 } from "../books/report.ts";
 import { ConfigError, type FanoutConfig } from "../config.ts";
-import { defaultErrorPrefixes } from "../intake/error-prefixes.ts";
+import { errorPrefixOf } from "../intake/error-prefixes.ts";
 import type { Logger } from "../log.ts";
 import type { ObjectInfo } from "../store/object-store.ts";
 import { openSource, openStore, sourceObjects } from "../store/open.ts";
@@ -61,8 +61,8 @@ export async function run(command: RunCommand): Promise<ExitCode> {
     if (signal.aborted) break;
     const name = `${source.store.location}/${object.key}`;
     if (own.some((location) => name.startsWith(location))) continue;
-    const prefix = defaultErrorPrefixes.find((each) => object.key.startsWith(each));
-    if (prefix === undefined || source.prefix.startsWith(prefix)) objects.push(object);
+    const prefix = errorPrefixOf(object.key, source.prefix);
+    if (prefix === undefined) objects.push(object);
     else refusals.set(prefix, (refusals.get(prefix) ?? 0) + 1);
   }
 

@@ -66,7 +66,7 @@ function lawful<T extends Outcome | Verdict>(outcome: T): T | Transient {
 
 function verdictProblem(value: unknown): string | undefined {
   const status = statusOf(value);
-  if (status === undefined) return `it is ${kindOf(value)}, neither outcomes nor a verdict`;
+  if (status === undefined) return `it is ${kindOf(value)}, neither outcomes nor a verdict with a status`;
   if (status === "delivered") return undefined;
   if (status === "transient") return textProblem(value, "reason");
   if (status === "refused") return textProblem(value, "reason") ?? codeProblem(value);
@@ -77,7 +77,7 @@ function verdictProblem(value: unknown): string | undefined {
 
 function outcomeProblem(value: unknown): string | undefined {
   const status = statusOf(value);
-  if (status === undefined) return `it is ${kindOf(value)}, not an outcome`;
+  if (status === undefined) return `it is ${kindOf(value)}, not an outcome with a status`;
   if (status === "delivered") return undefined;
   if (status === "filtered" || status === "transient") return textProblem(value, "reason");
   if (status === "rejected") return textProblem(value, "reason") ?? codeProblem(value);
@@ -116,5 +116,5 @@ export function kindOf(value: unknown): string {
   if (value === undefined) return "nothing";
   if (typeof value !== "object") return `a ${typeof value}`;
   if (typeof Reflect.get(value, "then") === "function") return "a promise";
-  return Array.isArray(value) ? "a list" : "an object without a status";
+  return Array.isArray(value) ? "a list" : "an object";
 }

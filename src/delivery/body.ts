@@ -53,13 +53,14 @@ const compress = promisify(gzip);
 const leastBytesToCompress = 8 * 1024;
 
 /**
- * The body after gzip, and the header that says so; a short one as it is. For vendors whose pages say that they take
+ * The body after gzip, and the header that says so; a short one, or one that is not wanted so, as it is. For vendors whose pages say that they take
  * it. zlib does it on a thread of its own, so other sinks have their turns meanwhile.
  */
 export async function gzipped(
   body: Buffer,
+  isWanted = true,
 ): Promise<{ readonly body: Buffer; readonly headers: Readonly<Record<string, string>> }> {
-  if (body.byteLength < leastBytesToCompress) return { body, headers: {} };
+  if (!isWanted || body.byteLength < leastBytesToCompress) return { body, headers: {} };
   // Level 1: of a batch of like events, level 6 takes off some more for twice the time.
   return {
     body: await compress(body, { level: constants.Z_BEST_SPEED }),

@@ -21,15 +21,12 @@ export function proxiesOfProcess(): ProxyEnv {
   return environment;
 }
 
-/** `http` and `https`, each without a colon. */
-type Scheme = "http" | "https";
-
 const of = (env: ProxyEnv, name: string) => env[name.toLowerCase()] || env[name] || undefined;
 
 /** Whether a request to the address goes through a proxy. */
 export function isProxied(url: URL, env: ProxyEnv): boolean {
-  const scheme: Scheme = url.protocol === "https:" ? "https" : "http";
-  return of(env, `${scheme.toUpperCase()}_PROXY`) !== undefined && !isExempt(url, of(env, "NO_PROXY") ?? "");
+  const proxy = of(env, url.protocol === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY");
+  return proxy !== undefined && !isExempt(url, of(env, "NO_PROXY") ?? "");
 }
 
 /** The forms that Node takes, ranges of addresses excepted: `*`, a host, `.domain`, `*.domain`, each with a port or without. */
@@ -44,12 +41,9 @@ function isExempt({ hostname, port, protocol }: URL, list: string): boolean {
   });
 }
 
-/** What a pair of agents is made with. */
-export type AgentOptions = http.AgentOptions;
-
 /** Agents that heed the environment's proxies, where it has one. */
 export function createAgents(
-  options: AgentOptions,
+  options: http.AgentOptions,
   env: ProxyEnv,
 ): { readonly http: http.Agent; readonly https: https.Agent } {
   const proxied = hasProxy(env) ? { ...options, proxyEnv: proxiesIn(env) } : options;

@@ -77,6 +77,8 @@ interface Failure {
 const longestMarginMs = 15_000;
 const marginShare = 1 / 4;
 
+/** Notifications that were no work, without a dimension. */
+export const ignoredMetric = "Ignored";
 /** The age of a message that failed once more; written from {@link lateMessageMs} on, without a dimension. */
 export const failingAgeMetric = "FailingMessageAge";
 const lateMessageMs = 10 * 60_000;
@@ -214,7 +216,7 @@ export async function createHandler(
     }
     if (ignored > 0) {
       metrics.addDimensions({});
-      metrics.addMetric("Ignored", MetricUnit.Count, ignored);
+      metrics.addMetric(ignoredMetric, MetricUnit.Count, ignored);
       metrics.publishStoredMetrics();
     }
     await sendBack(event, failed);

@@ -1,5 +1,6 @@
 // Every right is needed, and none reaches further: a right that is taken away makes a request of the running
-// deployment fail, and one that is widened lets something through that must be denied.
+// deployment fail, and one that is widened lets something through that must be denied. Long, since what every role needs and
+// what none may do are two lists, which have to be read side by side.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Topology } from "../../infra/pipeline.ts";
 import { fieldsOf, flatten, listOf, type Statement } from "../../infra/template.ts";

@@ -44,7 +44,7 @@ describe("an encode that is wrong costs each record a letter that says what, and
 
   test.each<[string, Pick<Partial<Sink<unknown>>, "partition" | "coalesceKey">, string]>([
     ["a partition", { partition: () => untyped(7) }, "partition is a number"],
-    ["a coalescing key", { coalesceKey: () => untyped({}) }, "coalesceKey is an object without a status"],
+    ["a coalescing key", { coalesceKey: () => untyped({}) }, "coalesceKey is an object"],
   ])("%s that is no text", async (_, part, problem) => {
     const world = createWorld();
     world.putEvents("a", 1);
